@@ -1,0 +1,152 @@
+"""All settings, as frozen pydantic models with a comment on every field.
+
+Presets are small TOML files in `backend/presets/` that override the defaults; `load_preset` merges them.
+Values that the papers do not give ([U] in the design notes) are ours, chosen by the sweeps in the README's experiment log.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backend.errors import RequestError
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class Frozen(BaseModel):
+    """Immutable settings that reject unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Frozen):
+    """Where the tables come from and how time is cut."""
+
+    source: Literal["complete-journey", "tables"] = "complete-journey"
+    path: str | None = None  # folder of the tables; None = the installed package
+    min_users: int = Field(20, ge=1)  # an item is kept when at least this many users bought it
+    validation_start: str = "2017-11-13"  # first day of the validation window (training ends before it)
+    test_start: str = "2017-12-04"  # first day of the test window
+    min_targets: int = Field(3, ge=1)  # smallest basket that is evaluated, in distinct items
+
+
+class GroundingSettings(Frozen):
+    """Multi-view semantic grounding (SIGMA §1.1)."""
+
+    id_dim: int = Field(128, ge=2)  # width of the frozen behaviour (ID) embedding
+    dim: int = Field(128, ge=2)  # width of the grounded text vector
+    hidden: int = Field(512, ge=2)  # width of the projection's hidden layer
+    views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")  # relevance views that train
+    pairs_per_view: int = Field(60_000, ge=1)  # training pairs drawn from each view (balanced)
+    batch: int = Field(512, ge=2)  # pairs in a batch, B; 2B entities
+    epochs: int = Field(8, ge=1)  # passes over the balanced pairs
+    lr: float = 1e-3  # peak learning rate of AdamW
+    tau: float = 0.07  # temperature of P_text and P_ID
+    lambda_kd: float = 0.3  # weight of L_KD
+
+
+class TokenSettings(Frozen):
+    """Residual quantisation of the grounded vectors into semantic IDs (SIGMA §1.2)."""
+
+    levels: int = Field(4, ge=1)  # codes in a SID
+    codes: int = Field(64, ge=2)  # codebook size of every level
+    balance: float = Field(1.3, ge=1.0)  # largest first-level cluster, as a multiple of the mean size
+    iterations: int = Field(25, ge=1)  # Lloyd iterations of each level
+
+
+class ModelSettings(Frozen):
+    """Backbone, soft-token model and prompt."""
+
+    backbone: str = "nano"  # nano | smollm2 | a hub id or local folder
+    layers: int | None = 4  # nano: depth; others: keep only the first N layers (None = all)
+    hidden: int = Field(256, ge=8)  # nano: width
+    heads: int = Field(8, ge=1)  # nano: attention heads
+    lora_rank: int = Field(16, ge=1)  # LoRA rank for pretrained backbones
+    item_dim: int = Field(128, ge=2)  # width of the space in which h and the soft tokens meet
+    prefix_levels: int = Field(1, ge=0)  # ℓ, SID levels emitted before <q>; 0 = ID only
+    soft_token: bool = True  # False = SID-only history and ranking by SID probability
+    history_items: int = Field(48, ge=1)  # distinct most recent items in the prompt
+
+
+class TrainSettings(Frozen):
+    """Multi-task instruction SFT (SIGMA §1.3)."""
+
+    tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")
+    contexts: int = Field(24_000, ge=1)  # (household, basket) training contexts
+    targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
+    batch: int = Field(24, ge=1)  # contexts in a batch
+    epochs: int = Field(1, ge=1)  # passes over the contexts
+    max_minutes: float | None = None  # stop (cleanly, with the schedule run out) after this wall-clock time
+    lr: float = 1e-3  # peak learning rate of AdamW
+    warmup: float = 0.05  # share of the steps with rising learning rate
+    weight_decay: float = 0.05
+    dropout: float = 0.1
+    tau: float = 0.07  # temperature of L_ID
+    dense: bool = False  # ours: L_NTP and L_ID at every history position too
+    bf16: bool = True  # autocast to bfloat16
+    checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
+
+
+class FusionSettings(Frozen):
+    """Three-step generation and adaptive probabilistic fusion (SIGMA §1.4)."""
+
+    beams: int = Field(20, ge=1, le=4096)  # K, prefixes kept
+    per_prefix: int = Field(50, ge=1, le=10_000)  # M, items taken from each prefix
+    top: int = Field(10, ge=1, le=1000)  # N, items returned
+    apf: bool = True  # False: σ = 1, the plain product of the two probabilities
+    sigma_domain: Literal["probability", "renormalised", "log"] = "log"  # over which values of φ σ is taken
+    tau: float = Field(0.07, gt=0)  # temperature of the item softmax
+    prefix_weight: float = Field(1.0, ge=0)  # exponent of φ
+    item_weight: float = Field(1.0, ge=0)  # exponent of the item probability
+    repeat_weight: float = Field(0.0, ge=0)  # exponent of the household's own repeat-purchase prior (ours)
+    popularity_weight: float = 0.0  # exponent of training popularity (negative = novelty) (ours)
+    top1_prefix: bool = False  # keep only the best prefix (an ablation of the paper)
+
+
+class Settings(Frozen):
+    """Everything that a workspace is built from."""
+
+    preset: str = "default"
+    seed: int = 7
+    data: DataSettings = DataSettings()
+    grounding: GroundingSettings = GroundingSettings()
+    tokens: TokenSettings = TokenSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    fusion: FusionSettings = FusionSettings()
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with the project."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def load_preset(name: str = "default", **overrides: Any) -> Settings:
+    """Settings of a preset.
+
+    Args:
+        name: the preset's name, or a path to a TOML file.
+        overrides: top-level sections to update afterwards, e.g. `train={"epochs": 2}`.
+
+    Raises:
+        RequestError: unknown preset, unreadable TOML, unknown or impossible setting.
+    """
+    path = Path(name) if name.endswith(".toml") else PRESETS / f"{name}.toml"
+    if not path.is_file():
+        raise RequestError(f"unknown preset {name!r}", mend=f"choose one of: {', '.join(preset_names())}")
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError("the preset is not valid TOML", str(path), str(error)) from error
+    for section, values in overrides.items():
+        raw[section] = {**raw.get(section, {}), **values} if isinstance(values, dict) else values
+    try:
+        return Settings(**{"preset": path.stem, **raw})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"impossible setting: {first['msg']}", f"{path.name}: {field}") from error
