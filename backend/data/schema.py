@@ -52,6 +52,7 @@ class Dataset:
     users: pd.DataFrame
     events: pd.DataFrame
     queries: pd.DataFrame
+    fingerprint: str = ""
 
     @property
     def n_items(self) -> int:

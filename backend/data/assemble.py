@@ -1,0 +1,84 @@
+"""The last step of every loader: four loose tables become one validated `Dataset`.
+
+- Columns are put into the schema's order with fixed types, events into the order (user, time, step, item).
+- The fingerprint hashes the values, not the file or the pandas version: one content, one fingerprint, on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from backend.data import schema
+from backend.data.schema import Dataset, validate
+
+_EVENT_TYPES = {
+    schema.EVENT_USER: "int32", schema.EVENT_ITEM: "int32", schema.TIME: "datetime64[s]", schema.STEP: "int32",
+    schema.QUANTITY: "float32", schema.PAID: "float64", schema.DISCOUNT: "float64", schema.COUPON: "float64",
+}  # fmt: skip
+_QUERY_TYPES = {schema.QUERY: "object", schema.QUERY_ITEM: "int32", schema.SYNTHETIC: "bool"}
+
+
+def empty_queries() -> pd.DataFrame:
+    """A query table without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _QUERY_TYPES.items()})
+
+
+def assemble(
+    name: str,
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    events: pd.DataFrame,
+    queries: pd.DataFrame | None = None,
+    files: dict[str, str] | None = None,
+) -> Dataset:
+    """Validate the four tables and make them one dataset.
+
+    Args:
+        name: shown in the app.
+        items, users, events, queries: tables with at least the columns of `schema.TABLES`; further columns are kept.
+        files: file name of each table, for messages.
+
+    Raises:
+        TableError: names file, row and column of the first fault.
+    """
+    queries = empty_queries() if queries is None else queries
+    files = files or {}
+    sizes = {"user": len(users), "item": len(items)}
+    tables = {"items": items, "users": users, "events": events, "queries": queries}
+    for table, frame in tables.items():
+        pointers = {"item": sizes["item"], **({"user": sizes["user"]} if table == "events" else {})}
+        validate(table, frame, files.get(table, table), pointers)
+    events = _in_order(events.astype(_EVENT_TYPES), "events")
+    keys = [schema.EVENT_USER, schema.TIME, schema.STEP, schema.EVENT_ITEM]
+    events = events.sort_values(keys, kind="stable", ignore_index=True)
+    queries = _in_order(queries.astype(_QUERY_TYPES), "queries").reset_index(drop=True)
+    items = _in_order(items.astype({schema.PRICE: "float64"}), "items").reset_index(drop=True)
+    users = _in_order(users, "users").reset_index(drop=True)
+    return Dataset(name, items, users, events, queries, content_fingerprint(items, users, events, queries))
+
+
+def content_fingerprint(*tables: pd.DataFrame) -> str:
+    """Hash of the values of tables: column names, order and content; 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for frame in tables:
+        for column in frame.columns:
+            values = frame[column]
+            digest.update(f"|{column}:{len(values)}|".encode())
+            if pd.api.types.is_datetime64_any_dtype(values):
+                digest.update(values.astype("datetime64[s]").astype("int64").to_numpy().astype("<i8").tobytes())
+            elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_integer_dtype(values):
+                digest.update(values.to_numpy().astype("<i8").tobytes())
+            elif pd.api.types.is_numeric_dtype(values):
+                digest.update(np.round(values.to_numpy(dtype="<f8"), 4).tobytes())
+            else:
+                digest.update("\x1f".join(map(str, values)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _in_order(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """The schema's columns first, further ones behind them."""
+    first = list(schema.TABLES[table])
+    return frame[[*first, *(column for column in frame.columns if column not in first)]]
