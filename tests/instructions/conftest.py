@@ -1,0 +1,65 @@
+"""A tiny dataset with every trap of the label rules, and a fake encoder."""
+
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backend.data import schema
+from backend.data.schema import Dataset
+
+# title, department, category
+ITEMS = [
+    ("Frozen pizza, 12 oz", "Frozen grocery", "Frozen pizzas"),
+    ("Frozen pizza rolls", "Frozen grocery", "Frozen pizzas"),
+    ("Vanilla ice cream", "Frozen grocery", "Ice cream & sherbets"),
+    ("Whole milk", "Grocery", "Milk"),
+    ("Skim milk", "Grocery", "Milk"),
+    ("Cheddar", "Grocery", "Cheese"),
+    ("Cola", "Grocery", "Soft drinks"),
+    ("Dog biscuits", "Grocery", "Dog foods"),
+    ("Toy truck", "Toys", "Toys & games"),
+    ("Doll", "Toys", "Toys"),  # a category named like a department
+    ("Ball", "Drugstore", "Toys"),  # … and also found in another department
+    ("Nameless", "", ""),
+]
+QUERIES = {
+    "whole milk": [3],
+    "milk": [3, 4],
+    "frozen": [0, 1, 2],
+    "pizza": [0, 1],
+    "cheddar": [5],
+    "gift": [8, 9, 10, 6],
+}
+
+
+def tiny() -> Dataset:
+    titles, departments, categories = zip(*ITEMS, strict=True)
+    items = pd.DataFrame(
+        {
+            schema.ITEM: [f"i{row}" for row in range(len(ITEMS))],
+            schema.TITLE: titles,
+            schema.DEPARTMENT: departments,
+            schema.CATEGORY: categories,
+            schema.TYPE: titles,
+        }
+    )
+    pairs = [(query, item, True) for query, rows in QUERIES.items() for item in rows]
+    queries = pd.DataFrame(pairs, columns=[schema.QUERY, schema.QUERY_ITEM, schema.SYNTHETIC])
+    users = pd.DataFrame({schema.USER: ["u0"], schema.PROFILE: ["A household."]})
+    return Dataset("tiny", items, users, pd.DataFrame(), queries)
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    return tiny()
+
+
+def fake_encode(texts: list[str]) -> np.ndarray:
+    """Unit vectors of hashed words: texts that share words are near. Shape: (n, 256)"""
+    vectors = np.full((len(texts), 256), 1e-3, np.float32)
+    for row, text in enumerate(texts):
+        for word in text.lower().replace(",", " ").replace(".", " ").replace("?", " ").split():
+            vectors[row, zlib.crc32(word.encode()) % 256] += 1
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
