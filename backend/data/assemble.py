@@ -18,7 +18,8 @@ _EVENT_TYPES = {
     schema.EVENT_USER: "int32", schema.EVENT_ITEM: "int32", schema.TIME: "datetime64[s]", schema.STEP: "int32",
     schema.QUANTITY: "float32", schema.PAID: "float64", schema.DISCOUNT: "float64", schema.COUPON: "float64",
 }  # fmt: skip
-_QUERY_TYPES = {schema.QUERY: "object", schema.QUERY_ITEM: "int32", schema.SYNTHETIC: "bool"}
+_QUERY_TYPES = {schema.QUERY: "str", schema.QUERY_ITEM: "int32", schema.SYNTHETIC: "bool"}
+_TYPES = {"events": _EVENT_TYPES, "queries": _QUERY_TYPES}
 
 
 def empty_queries() -> pd.DataFrame:
@@ -51,13 +52,21 @@ def assemble(
     for table, frame in tables.items():
         pointers = {"item": sizes["item"], **({"user": sizes["user"]} if table == "events" else {})}
         validate(table, frame, files.get(table, table), pointers)
-    events = _in_order(events.astype(_EVENT_TYPES), "events")
     keys = [schema.EVENT_USER, schema.TIME, schema.STEP, schema.EVENT_ITEM]
-    events = events.sort_values(keys, kind="stable", ignore_index=True)
-    queries = _in_order(queries.astype(_QUERY_TYPES), "queries").reset_index(drop=True)
-    items = _in_order(items.astype({schema.PRICE: "float64"}), "items").reset_index(drop=True)
-    users = _in_order(users, "users").reset_index(drop=True)
+    events = typed("events", events).sort_values(keys, kind="stable", ignore_index=True)
+    queries, items, users = typed("queries", queries), typed("items", items), typed("users", users)
     return Dataset(name, items, users, events, queries, content_fingerprint(items, users, events, queries))
+
+
+def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """A valid table with the schema's column order and types, rows numbered from 0."""
+    types = _TYPES.get(table) or {
+        column: "float64" if kind == "number" else "str" for column, kind in schema.TABLES[table].items()
+    }
+    first = list(schema.TABLES[table])
+    further = [column for column in frame.columns if column not in first]
+    types = {**types, **{column: "str" for column in further if frame[column].dtype == object}}
+    return frame[[*first, *further]].astype(types).reset_index(drop=True)
 
 
 def content_fingerprint(*tables: pd.DataFrame) -> str:
@@ -76,9 +85,3 @@ def content_fingerprint(*tables: pd.DataFrame) -> str:
             else:
                 digest.update("\x1f".join(map(str, values)).encode())
     return digest.hexdigest()[:16]
-
-
-def _in_order(frame: pd.DataFrame, table: str) -> pd.DataFrame:
-    """The schema's columns first, further ones behind them."""
-    first = list(schema.TABLES[table])
-    return frame[[*first, *(column for column in frame.columns if column not in first)]]

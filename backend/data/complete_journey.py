@@ -22,6 +22,7 @@ from backend.data.households import profiles
 from backend.data.naming import category_name, make_title, normalise_size, readable
 from backend.data.queries import synthetic_queries
 from backend.data.schema import Dataset
+from backend.data.sizes import sold_as
 from backend.errors import TableError
 from backend.progress import Progress, Report, silent
 from backend.settings import DataSettings
@@ -95,7 +96,12 @@ def _products(products: pd.DataFrame) -> pd.DataFrame:
     types = pd.Series(products["product_type"].unique())
     named = dict(zip(types, readable("types", types), strict=True))
     products["type_name"] = products["product_type"].map(named)
-    products["size"] = products["package_size"].map({raw: normalise_size(raw) for raw in products["package_size"].unique()})
+    sizes = {raw: normalise_size(raw) for raw in products["package_size"].unique()}
+    products["size"] = products["package_size"].map(sizes)
+    loose = products["department"].eq("PRODUCE")
+    products.loc[loose, "size"] = [
+        sold_as(*product) for product in zip(products["size"][loose], products["product_type"][loose], strict=True)
+    ]
     products["group"] = products.groupby(["type_name", "brand", "size"], sort=True).ngroup()
     return products.sort_values("product_id", ignore_index=True)
 
@@ -117,7 +123,7 @@ def _items(products: pd.DataFrame, lines: pd.DataFrame, settings: DataSettings) 
     kept = np.flatnonzero(buyers >= settings.min_users)
     lines = lines[np.isin(lines["group"].to_numpy(), kept)].copy()
     sold = np.bincount(lines["product"], weights=lines["quantity"], minlength=len(products))
-    facts = _leading_facts(products.assign(sold=sold)[lambda frame: frame["group"].isin(kept)])
+    facts = _leading_facts(products.assign(sold=sold).loc[products["group"].isin(kept)])
     facts = facts.sort_values(["department", "product_category", "product_type", "brand", "size"], ignore_index=True)
     row = pd.Series(facts.index, index=facts["group"])
     lines["item"] = row.reindex(lines["group"]).to_numpy()
@@ -127,12 +133,12 @@ def _items(products: pd.DataFrame, lines: pd.DataFrame, settings: DataSettings) 
             schema.TITLE: [make_title(*fact) for fact in zip(facts["type_name"], facts["size"], facts["brand"], strict=True)],
             schema.DEPARTMENT: readable("departments", facts["department"]),
             schema.CATEGORY: [category_name(*fact) for fact in zip(facts["product_category"], facts["department"], strict=True)],
-            schema.TYPE: facts["type_name"].astype(object),
-            schema.BRAND: facts["brand"].astype(object),
-            schema.SIZE: facts["size"].astype(object),
-            schema.SOURCE_DEPARTMENT: facts["department"].astype(object),
-            schema.SOURCE_CATEGORY: facts["product_category"].astype(object),
-            schema.SOURCE_TYPE: facts["product_type"].astype(object),
+            schema.TYPE: facts["type_name"],
+            schema.BRAND: facts["brand"],
+            schema.SIZE: facts["size"],
+            schema.SOURCE_DEPARTMENT: facts["department"],
+            schema.SOURCE_CATEGORY: facts["product_category"],
+            schema.SOURCE_TYPE: facts["product_type"],
         }
     )
     items[schema.PRICE] = _prices(items, lines[lines["transaction_timestamp"] < pd.Timestamp(settings.validation_start)])
@@ -144,7 +150,7 @@ def _leading_facts(products: pd.DataFrame) -> pd.DataFrame:
     """One row a group: the department, category and raw type of which most was sold."""
     facts = products.groupby("group")[["type_name", "brand", "size"]].first()
     for columns in (["department", "product_category"], ["product_type"]):
-        sold = products.groupby(["group", *columns], as_index=False)["sold"].sum()
+        sold = products.groupby(["group", *columns])["sold"].sum().reset_index()
         sold = sold.sort_values(["group", "sold", *columns], ascending=[True, False, *[True] * len(columns)])
         facts = facts.join(sold.drop_duplicates("group").set_index("group")[columns])
     return facts.reset_index()

@@ -32,7 +32,7 @@ def profiles(households: np.ndarray, demographics: pd.DataFrame) -> pd.DataFrame
     frame = known.reindex(households, fill_value="").set_axis(list(ATTRIBUTES), axis=1).reset_index(drop=True)
     sentences = [sentence(dict(zip(ATTRIBUTES, row, strict=True))) for row in frame.itertuples(index=False)]
     return pd.concat(
-        [pd.DataFrame({schema.USER: [str(number) for number in households], schema.PROFILE: sentences}), frame.astype(object)],
+        [pd.DataFrame({schema.USER: [str(number) for number in households], schema.PROFILE: sentences}), frame],
         axis=1,
     )
 

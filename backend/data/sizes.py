@@ -63,6 +63,26 @@ _ALONE = re.compile(rf"({_NUMBER})?\s*({_UNITS_ALONE})")
 _PACK_LIMIT = 24.0  # ounces: "8 PK/24.8 OZ" states the total, "8 PK/20 OZ" the single bottle
 
 
+BY_WEIGHT, EACH = "by weight", "each"
+_CASE_POUNDS, _CASE_COUNT = 10, 9  # fresh produce at or above these is the grower's shipping case, not what a shopper takes home
+_POTATO_BAG = re.compile(r"POTATOES (?!SWEET)")  # potatoes do come in bags of 10 and 15 lb
+
+
+def sold_as(size: str, raw_type: str) -> str:
+    """Size of fresh produce as a shopper sees it: "Bananas, 40 lb" at $1 are bananas from a 40 lb case.
+
+    >>> sold_as("40 lb", "BANANAS"), sold_as("24 count", "HEAD LETTUCE"), sold_as("3 lb", "APPLES GALA (BULK&BAG)")
+    ('by weight', 'each', '3 lb')
+    """
+    found = re.fullmatch(r"([\d.]+)(–\d+)? (lb|count)", size)
+    if not found:
+        return size
+    number = float(found[1])
+    if found[3] == "count":
+        return EACH if number >= _CASE_COUNT else size
+    return BY_WEIGHT if number >= _CASE_POUNDS and not found[2] and not _POTATO_BAG.match(raw_type) else size
+
+
 @lru_cache(maxsize=8192)
 def normalise_size(raw: str | None) -> str:
     """Readable size of a raw package size; "" when there is none or it is junk.

@@ -1,0 +1,94 @@
+"""Purchase histories as the prompt sees them: the most recent distinct items, how often, and how long ago."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.data import schema as c
+from backend.data.schema import Dataset
+
+COUNT_BUCKETS = 8  # 1, 2, 3, 4, 5–7, 8–12, 13–24, 25+ baskets
+RECENCY_BUCKETS = 8  # days since the last purchase: ≤3, ≤7, ≤14, ≤30, ≤60, ≤120, ≤240, more
+_COUNT_EDGES = np.array([1, 2, 3, 4, 7, 12, 24])
+_RECENCY_EDGES = np.array([3, 7, 14, 30, 60, 120, 240])
+
+
+@dataclass(frozen=True)
+class History:
+    """Distinct items, oldest last purchase first.
+
+    Shape:
+        items, counts, days: (h,) item rows, baskets that held the item, days since its last purchase.
+    """
+
+    items: np.ndarray
+    counts: np.ndarray
+    days: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def recent(self, size: int) -> History:
+        """The `size` most recent items."""
+        return History(self.items[-size:], self.counts[-size:], self.days[-size:])
+
+    def without(self, items: np.ndarray) -> History:
+        """The history with some items dropped (what-if)."""
+        keep = ~np.isin(self.items, items)
+        return History(self.items[keep], self.counts[keep], self.days[keep])
+
+    def count_buckets(self) -> np.ndarray:
+        """Bucket of each count. Shape: (h,) int64 in [0, COUNT_BUCKETS)."""
+        return np.searchsorted(_COUNT_EDGES, self.counts, side="left").clip(0, COUNT_BUCKETS - 1)
+
+    def recency_buckets(self) -> np.ndarray:
+        """Bucket of each age. Shape: (h,) int64 in [0, RECENCY_BUCKETS)."""
+        return np.searchsorted(_RECENCY_EDGES, self.days, side="left").clip(0, RECENCY_BUCKETS - 1)
+
+
+class Histories:
+    """Histories of all users at any moment, from arrays laid out once.
+
+    Events are sorted by (user, time, step), so a history is the slice from the user's first event to `start`.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        events = dataset.events
+        self.items = events[c.EVENT_ITEM].to_numpy(np.int64)
+        self.steps = events[c.STEP].to_numpy(np.int64)
+        self.days = (events[c.TIME].to_numpy("datetime64[s]").astype(np.int64) // 86_400).astype(np.int64)
+        users = events[c.EVENT_USER].to_numpy()
+        self.first = np.searchsorted(users, np.arange(len(dataset.users) + 1))  # (users + 1,) row of each user's first event
+
+    def slice(self, user: int, start: int) -> np.ndarray:
+        """Item rows of all events of `user` before row `start`, oldest first, with repeats."""
+        return self.items[self.first[user] : start]
+
+    def before(self, user: int, start: int, now: int | None = None) -> History:
+        """Distinct history of `user` before event row `start`.
+
+        Args:
+            now: day number from which ages count; None = the day of event `start` (or of the last event).
+        """
+        low = self.first[user]
+        items = self.items[low:start][::-1]  # newest first
+        if now is None:
+            now = (
+                int(self.days[min(start, len(self.days) - 1)])
+                if start < self.first[user + 1]
+                else int(self.days[max(start - 1, low)])
+            )
+        unique, newest, counts = np.unique(items, return_index=True, return_counts=True)  # one event is one basket here
+        order = np.argsort(-newest, kind="stable")  # oldest last purchase first
+        days = now - self.days[low:start][::-1][newest[order]]
+        return History(unique[order], counts[order], np.maximum(days, 0))
+
+
+def compose(items: np.ndarray) -> History:
+    """A history put together by hand: each item bought once, just now, oldest first; repeats raise the count."""
+    reversed_items = np.asarray(items, np.int64)[::-1]
+    unique, newest, counts = np.unique(reversed_items, return_index=True, return_counts=True)
+    order = np.argsort(-newest, kind="stable")
+    return History(unique[order], counts[order], np.zeros(len(order), np.int64))
