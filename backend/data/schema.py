@@ -19,7 +19,8 @@ BRAND, SIZE, PRICE, TEXT = "brand", "size", "price", "text"
 SOURCE_DEPARTMENT, SOURCE_CATEGORY, SOURCE_TYPE = "source_department", "source_category", "source_type"  # as the data has them
 # users
 USER, PROFILE = "user_id", "profile"  # profile: one English sentence; the attributes are further columns
-# events: one row a (user, step, item); `item`/`user` hold row numbers of the other tables
+# events: one row a (user, step, item); `item`/`user` hold row numbers of the other tables; step = number of the basket, unique
+# in the whole dataset and ascending with (user, time)
 EVENT_USER, EVENT_ITEM, TIME, STEP = "user", "item", "time", "step"
 QUANTITY, PAID, DISCOUNT, COUPON = "quantity", "paid", "discount", "coupon"
 # queries: text and the rows of the items that answer it (long format)

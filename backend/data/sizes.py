@@ -37,7 +37,6 @@ _UNITS = {
     "doses": "DOSE DOSES",
     "cups": "CUP CUPS CP",
     "kit": "KIT",
-    "carton": "CTN",
 }
 _UNIT = {spelling: unit for unit, spellings in _UNITS.items() for spelling in spellings.split()}
 _PLURAL = {"loads", "uses", "pieces", "stems", "rolls", "sheets", "doses", "cups"}  # "1 load", "32 loads"
@@ -102,6 +101,7 @@ def normalise_size(raw: str | None) -> str:
 def _clean(raw: str) -> tuple[str, str]:
     """Upper case, single spaces, without item codes, flavour letters and wrappings; and the form that is kept ("refill")."""
     text = re.sub(r"\s+", " ", raw.upper()).strip()
+    text = re.sub(r"^\d{5,6} (?:PK|CTN)$|^(?:PK|CTN)$", "", text)  # cigarettes: an article code, sold by the pack either way
     text = re.sub(r"^\d{5,6} | \d{5,6}$", "", text)  # an article code beside the size
     text = re.sub(r"(\d)\. ", r"\1 ", text).rstrip("*")  # "14. OZ", "2 L*"
     text = re.sub(r"^FNPK/", "", text)

@@ -1,0 +1,105 @@
+"""Calendar windows and what sells in them more than usual.
+
+- A window is a span of days with a word a person would use ("Halloween", "summer"). Holiday dates come from the
+  `holidays` package; a window opens some days before the holiday, when people shop for it, and closes on its day.
+- Lift of an item in a window: its share of sales that fall inside, over the window's share of all sales. Counted in lines of
+  training events only, smoothed towards 1, and not a number below a minimum count: rare items must not look seasonal.
+- Only words that mean the span itself: two words over one span would get the same items ("allergy season" the Easter eggs).
+- A window that lies after the training period has no lift; its word can still be linked by meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import holidays
+import numpy as np
+import pandas as pd
+
+from backend.data import schema
+from backend.data.schema import Dataset
+
+WORD, START, END = "word", "start", "end"  # columns of `windows`; both days belong to the window
+MIN_SALES = 20  # training lines that an item needs
+MIN_INSIDE = 5  # of them inside the window
+SMOOTHING = 10.0  # lines at the usual rate that are added to every item
+
+# word, the public holiday's name in the `holidays` package, days that the window opens before it
+_HOLIDAYS = (
+    ("Memorial Day", "Memorial Day", 10),
+    ("Independence Day", "Independence Day", 10),
+    ("Labor Day", "Labor Day", 10),
+    ("Thanksgiving", "Thanksgiving Day", 14),
+    ("Christmas", "Christmas Day", 30),
+)
+# word, first and last day as (month, day); a word that spans the turn of the year has two windows
+_FIXED = (
+    ("New Year", (1, 1), (1, 3)),
+    ("New Year", (12, 26), (12, 31)),
+    ("Valentine's Day", (2, 1), (2, 14)),
+    ("back to school", (7, 25), (8, 31)),
+    ("Halloween", (10, 8), (10, 31)),
+    ("winter", (1, 1), (2, 28)),
+    ("winter", (12, 1), (12, 31)),
+    ("spring", (3, 1), (5, 31)),
+    ("summer", (6, 1), (8, 31)),
+    ("fall", (9, 1), (11, 30)),
+)
+
+
+def windows(year: int) -> pd.DataFrame:
+    """The named windows of a year in order of their start: word, start, end (midnights; both days included)."""
+    rows = [(word, date(year, *first), date(year, *last)) for word, first, last in _FIXED]
+    named = {name: day for day, name in sorted(holidays.country_holidays("US", years=year).items())}
+    rows += [(word, named[name] - timedelta(days=ahead), named[name]) for word, name, ahead in _HOLIDAYS if name in named]
+    easter, bowl = _easter(year), _super_bowl(year)
+    rows += [("Easter", easter - timedelta(days=20), easter), ("Super Bowl", bowl - timedelta(days=8), bowl)]
+    frame = pd.DataFrame(rows, columns=[WORD, START, END]).sort_values([START, END, WORD], ignore_index=True)
+    return frame.astype({START: "datetime64[s]", END: "datetime64[s]"})
+
+
+def _easter(year: int) -> date:
+    """Easter Sunday: two days after Good Friday, which the package knows."""
+    named = {name: day for day, name in holidays.country_holidays("US", subdiv="CT", years=year).items()}
+    return named["Good Friday"] + timedelta(days=2)
+
+
+def _super_bowl(year: int) -> date:
+    """The first Sunday of February; from 2022 on, with the longer season, the second."""
+    first = date(year, 2, 1)
+    sunday = first + timedelta(days=(6 - first.weekday()) % 7)
+    return sunday + timedelta(days=7 if year >= 2022 else 0)
+
+
+def lift(dataset: Dataset, train_events: np.ndarray, window: Any) -> np.ndarray:
+    """How many times its usual share an item sells inside a window.
+
+    With n_i the training lines of item i, m_i those inside, p the share of all training lines inside and s the smoothing:
+    lift_i = (m_i + s·p) / ((n_i + s)·p).
+
+    Args:
+        dataset: the tables.
+        train_events: mask of the events that may be seen.
+        window: a row of `windows`, by attribute or by key.
+
+    Shape:
+        train_events: (n_events,) bool.
+        returns: (n_items,) float; NaN where an item has too few sales, or no training day lies in the window.
+    """
+    first, last = (_field(window, name) for name in (START, END))
+    time = dataset.events[schema.TIME].to_numpy()
+    item = dataset.events[schema.EVENT_ITEM].to_numpy()
+    inside = train_events & (time >= np.datetime64(first)) & (time < np.datetime64(last + pd.Timedelta(days=1)))
+    sold = np.bincount(item[train_events], minlength=dataset.n_items)  # (n_items,)
+    sold_inside = np.bincount(item[inside], minlength=dataset.n_items)
+    share = inside.sum() / max(train_events.sum(), 1)
+    if share == 0:
+        return np.full(dataset.n_items, np.nan)
+    ratio = (sold_inside + SMOOTHING * share) / ((sold + SMOOTHING) * share)
+    known = (sold >= MIN_SALES) & ((sold_inside >= MIN_INSIDE) | (ratio < 1))
+    return np.where(known, ratio, np.nan)
+
+
+def _field(window: Any, name: str) -> pd.Timestamp:
+    return pd.Timestamp(window[name] if isinstance(window, dict | pd.Series) else getattr(window, name))
