@@ -1,0 +1,70 @@
+"""Step 3: adaptive probabilistic fusion (SIGMA §1.4).
+
+    P(v_i|T) = φ_k · exp(cos(h_k,ṽ_i)·σ/τ) / Σ_{j∈V_k} exp(cos(h_k,ṽ_j)·σ/τ),   σ = std(φ_1..φ_K)
+
+- In log domain, with exponents as weights: score = w_φ·log φ + w_item·log P(i|k) + w_repeat·repeat + w_pop·popularity.
+- σ's domain is a setting, since the paper leaves it open: the probabilities φ, φ renormalised over the kept prefixes, or log φ.
+- One prefix (K = 1) has no spread: σ = 1 then, which leaves the order inside it as the cosines give it.
+- Everything is batched over leading dimensions, so that one request and a whole evaluation run the same code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.settings import FusionSettings
+
+
+def sigma(log_phi: np.ndarray, domain: str) -> np.ndarray:
+    """Spread of the beam scores.
+
+    Shape:
+        log_phi: (…, K), -inf where there is no beam; returns: (…,).
+    """
+    real = np.isfinite(log_phi)
+    count = real.sum(-1)
+    if domain == "log":
+        value = np.where(real, log_phi, 0.0)
+    else:
+        value = np.where(real, np.exp(np.where(real, log_phi, 0.0)), 0.0)
+        if domain == "renormalised":
+            value = value / np.maximum(value.sum(-1, keepdims=True), 1e-30)
+    mean = value.sum(-1) / np.maximum(count, 1)
+    variance = (np.where(real, value - mean[..., None], 0.0) ** 2).sum(-1) / np.maximum(count, 1)
+    return np.where(count > 1, np.sqrt(variance), 1.0)
+
+
+def item_log_probs(cos: np.ndarray, spread: np.ndarray, tau: float) -> np.ndarray:
+    """log softmax of cos·σ/τ inside each prefix.
+
+    Shape:
+        cos: (…, K, L), -inf where not legal; spread: (…,); returns: (…, K, L), -inf where not legal.
+    """
+    legal = np.isfinite(cos)
+    logits = np.where(legal, cos, 0.0) * spread[..., None, None] / tau
+    logits = np.where(legal, logits, -np.inf)
+    top = np.max(np.where(legal, logits, -1e30), axis=-1, keepdims=True)
+    total = np.log(np.maximum(np.exp(logits - top).sum(-1, keepdims=True), 1e-300))
+    return np.where(legal, logits - top - total, -np.inf)
+
+
+def fuse(
+    log_phi: np.ndarray,
+    cos: np.ndarray,
+    settings: FusionSettings,
+    repeat: np.ndarray | float = 0.0,
+    popularity: np.ndarray | float = 0.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fused scores (SIGMA eq. APF, in logs, with weights).
+
+    Shape:
+        log_phi: (…, K); cos, repeat, popularity: (…, K, L).
+        returns: score (…, K, L), log P(i|k) (…, K, L), σ (…,). -inf where not legal.
+    """
+    spread = sigma(log_phi, settings.sigma_domain) if settings.apf else np.ones(log_phi.shape[:-1])
+    log_item = item_log_probs(cos, spread, settings.tau)
+    legal = np.isfinite(log_item)
+    score = settings.prefix_weight * np.where(np.isfinite(log_phi), log_phi, 0.0)[..., None]
+    score = score + settings.item_weight * np.where(legal, log_item, 0.0)
+    score = score + settings.repeat_weight * repeat + settings.popularity_weight * popularity
+    return np.where(legal & np.isfinite(log_phi)[..., None], score, -np.inf), log_item, spread

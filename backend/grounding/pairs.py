@@ -1,0 +1,155 @@
+"""Relevance pairs of the views (SIGMA §1.1): what should lie close to what.
+
+- *Entities* are the items, then the queries, then calendar words, in one numbering; a pair is two entity numbers.
+- *collaborative*: items that share baskets more often than chance (PMI), in many households: counting baskets alone rewards the habit
+  of a single household, and such pairs could not be predicted from anything.
+- *semantic*: synthetic query ↔ item that answers it.
+- *knowledge*: calendar word ↔ item, mined by lift in training weeks and by meaning.
+- *visual*: image neighbours; this catalogue has no images, so the view is empty here.
+- Every view keeps a held-out set that takes no part in training. Collaborative and knowledge ones are held-out pairs (the ID
+  embedding does not see the former), semantic ones come from queries held out as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from backend.data import calendar
+from backend.data import schema as c
+from backend.data.schema import Dataset
+from backend.grounding.encoders import Together
+
+_HELD_PAIRS = 0.1  # share of collaborative pairs held out; the ID embedding does not see them either
+_HELD_QUERIES = 0.15
+_HELD_KNOWLEDGE = 0.2
+_PARTNERS = 15  # collaborative partners an item, strongest first
+_MIN_HOUSEHOLDS = 10  # households with both in one basket that make a pair believable
+_MIN_PMI = 0.5
+_LIFT = 1.5  # an item belongs to a season when it sells this many times its usual share in it
+_MEANING_TOP = 40  # items nearest in meaning to a calendar word …
+_MEANING_COS = 0.35  # … if at least this similar
+
+
+@dataclass(frozen=True)
+class View:
+    """Pairs of one view.
+
+    Shape:
+        train, held: (pairs, 2) int64 entity numbers.
+    """
+
+    name: str
+    train: np.ndarray
+    held: np.ndarray
+
+
+@dataclass(frozen=True)
+class Entities:
+    """All entities in one numbering: items first, then queries, then calendar words."""
+
+    texts: list[str]
+    n_items: int
+    n_queries: int
+
+
+def build_entities(dataset: Dataset) -> Entities:
+    """Texts of all entities of a dataset."""
+    queries = list(dict.fromkeys(dataset.queries[c.QUERY]))
+    words = calendar_words()
+    return Entities([*dataset.items[c.TEXT], *queries, *words], dataset.n_items, len(queries))
+
+
+def calendar_words() -> list[str]:
+    """The calendar and season words that the knowledge view links to items."""
+    return list(dict.fromkeys(calendar.windows(2017)["word"]))
+
+
+def collaborative(together: Together, seed: int) -> View:
+    """Collaborative pairs: each item's strongest partners by households × PMI, both directions; a tenth of the pairs is held out."""
+    matrix, households = together.pmi.tocoo(), together.households
+    shared = np.asarray(households[matrix.row, matrix.col]).ravel()
+    strong = (matrix.row != matrix.col) & (shared >= _MIN_HOUSEHOLDS) & (matrix.data > _MIN_PMI)
+    frame = pd.DataFrame({"left": matrix.row[strong], "right": matrix.col[strong], "weight": (shared * matrix.data)[strong]})
+    frame = frame.sort_values(["left", "weight", "right"], ascending=[True, False, True])
+    top = frame.groupby("left").head(_PARTNERS)[["left", "right"]].to_numpy(np.int64)
+    undirected = np.unique(np.sort(top, axis=1), axis=0)
+    is_held = np.random.default_rng(seed).random(len(undirected)) < _HELD_PAIRS
+    both = [np.concatenate([part, part[:, ::-1]]) for part in (undirected[~is_held], undirected[is_held])]
+    return View("collaborative", *both)
+
+
+def semantic(dataset: Dataset, seed: int) -> View:
+    """Query ↔ item pairs; whole queries are held out."""
+    queries = list(dict.fromkeys(dataset.queries[c.QUERY]))
+    number = {text: dataset.n_items + row for row, text in enumerate(queries)}
+    pairs = np.stack(
+        [dataset.queries[c.QUERY].map(number).to_numpy(np.int64), dataset.queries[c.QUERY_ITEM].to_numpy(np.int64)], axis=1
+    )
+    held = np.random.default_rng(seed).random(len(queries)) < _HELD_QUERIES
+    is_held = held[pairs[:, 0] - dataset.n_items]
+    return View("semantic", pairs[~is_held], pairs[is_held])
+
+
+def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, text_vectors: np.ndarray, seed: int) -> View:
+    """Calendar word ↔ item pairs, by lift in the training weeks and by meaning.
+
+    Shape:
+        train_events: (events,) bool.
+        text_vectors: (entities, 384) unit norm, of all entities.
+    """
+    windows = calendar.windows(2017)
+    words = calendar_words()
+    first = entities.n_items + entities.n_queries
+    cosine = text_vectors[first : first + len(words)] @ text_vectors[: entities.n_items].T  # (words, items)
+    pairs: set[tuple[int, int]] = set()
+    for row, word in enumerate(words):
+        near = np.argsort(-cosine[row], kind="stable")[:_MEANING_TOP]
+        pairs.update((first + row, int(item)) for item in near if cosine[row, item] >= _MEANING_COS)
+        for window in windows[windows["word"] == word].itertuples():
+            lift = calendar.lift(dataset, train_events, window)
+            pairs.update((first + row, int(item)) for item in np.flatnonzero(np.nan_to_num(lift) >= _LIFT))
+    array = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    held = np.random.default_rng(seed).random(len(array)) < _HELD_KNOWLEDGE
+    return View("knowledge", array[~held], array[held])
+
+
+def positives(views: Sequence[View], n_entities: int) -> sp.csr_matrix:
+    """Symmetric matrix of all known training positives, for the false-negative masks.
+
+    Shape:
+        returns: (n_entities, n_entities) bool, with the diagonal set.
+    """
+    pairs = np.concatenate([view.train for view in views] + [np.zeros((0, 2), np.int64)])
+    row = np.concatenate([pairs[:, 0], pairs[:, 1], np.arange(n_entities)])
+    col = np.concatenate([pairs[:, 1], pairs[:, 0], np.arange(n_entities)])
+    return sp.csr_matrix((np.ones(len(row), bool), (row, col)), shape=(n_entities, n_entities))
+
+
+def held_recall(vectors: np.ndarray, view: View, n_items: int, known: sp.csr_matrix, k: int = 10) -> tuple[float, int]:
+    """Mean recall@k of the held-out pairs: is the held-out item among the k nearest items of its anchor?
+
+    Training positives of the anchor and the anchor itself are taken out of the ranking first.
+
+    Shape:
+        vectors: (entities, dim) unit norm.
+        returns: recall in [0, 1] and the number of anchors.
+    """
+    if not len(view.held):
+        return float("nan"), 0
+    truth = sp.csr_matrix((np.ones(len(view.held)), (view.held[:, 0], view.held[:, 1])), shape=known.shape)
+    anchors = np.unique(view.held[:, 0])
+    recalls = []
+    for start in range(0, len(anchors), 512):
+        rows = anchors[start : start + 512]
+        score = vectors[rows] @ vectors[:n_items].T  # (anchors, items)
+        score[known[rows][:, :n_items].toarray()] = -np.inf
+        top = np.argpartition(-score, min(k, n_items - 1), axis=1)[:, :k]
+        hit = np.take_along_axis(truth[rows][:, :n_items].toarray() > 0, top, axis=1).sum(1)
+        wanted = np.asarray((truth[rows] > 0).sum(1)).ravel()
+        recalls.append(hit / np.minimum(wanted, k))
+    return float(np.concatenate(recalls).mean()), len(anchors)

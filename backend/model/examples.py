@@ -1,0 +1,172 @@
+"""SFT samples: a household's basket becomes a tree of instructions and targets (SIGMA §1.3).
+
+- A *context* is one training basket with what went before it. Each task that has a label in it becomes an instruction branch.
+- Everything random is drawn from (seed, context number), so a sample does not depend on what came before it: resuming
+  needs no random state, and any worker makes the same sample.
+- The profile sentence is dropped now and then, so that a composed shopper without one is nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from backend.data import schema as c
+from backend.data.history import Histories
+from backend.data.schema import Dataset
+from backend.instructions.tasks import Context, Task
+from backend.instructions.templates import render
+from backend.model.prompt import ITEM, SID, Tokens
+from backend.model.sigma import Batch, SigmaModel, Targets
+from backend.settings import ModelSettings, TrainSettings
+
+HISTORY_LEAD = "Recently bought, oldest first:"
+_PROFILE_DROPOUT = 0.1
+_HISTORY_DROPOUT = 0.05
+
+
+def profile_line(profile: str) -> str:
+    """The profile sentence as it opens every prompt."""
+    return f"{profile}. {HISTORY_LEAD}" if profile else f"A shopper. {HISTORY_LEAD}"
+
+
+@dataclass
+class Sample:
+    """One tree with its supervision, rows relative to the tree."""
+
+    tokens: Tokens
+    code_rows: list[int]
+    codes: list[int]
+    code_weights: list[float]
+    query_rows: list[int]
+    items: list[int]
+    query_weights: list[float]
+    also: list[np.ndarray]
+
+
+class Sampler:
+    """Makes trees from contexts.
+
+    Args:
+        baskets: frame with user, start, stop (rows of `dataset.events`), one row a context.
+        tasks: the registry's tasks to draw instructions from.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        baskets: pd.DataFrame,
+        tasks: Sequence[Task],
+        model: SigmaModel,
+        settings: ModelSettings,
+        train: TrainSettings,
+        seed: int,
+    ) -> None:
+        self.histories = Histories(dataset)
+        self.profiles = [profile_line(text) for text in dataset.users[c.PROFILE]]
+        self.user = baskets["user"].to_numpy(np.int64)
+        self.start = baskets["start"].to_numpy(np.int64)
+        self.stop = baskets["stop"].to_numpy(np.int64)
+        self.tasks, self.model, self.settings, self.train, self.seed = list(tasks), model, settings, train, seed
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def sample(self, number: int, epoch: int = 0) -> Sample:
+        """The tree of context `number`."""
+        rng = np.random.default_rng((self.seed, epoch, number))
+        user, start, stop = int(self.user[number]), int(self.start[number]), int(self.stop[number])
+        context = Context(
+            user=user,
+            history=self.histories.slice(user, start),
+            history_steps=self.histories.steps[self.histories.first[user] : start],
+            basket=np.unique(self.histories.items[start:stop]),
+        )
+        history = self.histories.before(user, start).recent(self.settings.history_items)
+        if rng.random() < _HISTORY_DROPOUT:
+            history = history.recent(int(rng.integers(1, 6)))
+        profile = profile_line("") if rng.random() < _PROFILE_DROPOUT else self.profiles[user]
+        layout, backbone = self.model.layout, self.model.backbone
+        tokens, position = layout.prompt(profile, len(backbone.features([profile])[0]), history)
+        out = Sample(tokens, [], [], [], [], [], [], [])
+        if self.train.dense:
+            self._dense(out, history.items)
+        branch = 0
+        for task in self.tasks:
+            labelled = task.label(context, rng)
+            if labelled is None or not len(labelled.targets):
+                continue
+            branch += 1
+            text = render(task.name, labelled.slots, rng, held_out=False)
+            chosen = rng.permutation(labelled.targets)[: self.train.targets]
+            self._branch(out, text, chosen, labelled.targets, branch, position)
+        return out
+
+    def _branch(self, out: Sample, text: str, chosen: np.ndarray, right: np.ndarray, branch: int, position: int) -> None:
+        """One instruction and its targets; together they weigh 1."""
+        layout = self.model.layout
+        start_row, position = layout.instruction(out.tokens, text, len(self.model.backbone.features([text])[0]), branch, position)
+        weight = 1.0 / len(chosen)
+        for leaf, item in enumerate(chosen.tolist(), start=1):
+            codes = layout.sids[item, : layout.prefix_levels].tolist()
+            rows, query_row = layout.target(out.tokens, codes, branch, leaf, position)
+            for level, code in enumerate(codes):  # each code is emitted at the token before it
+                out.code_rows.append(start_row if level == 0 else rows[level - 1])
+                out.codes.append(level * layout.codes + code)
+                out.code_weights.append(weight)
+            out.query_rows.append(query_row)
+            out.items.append(item)
+            out.query_weights.append(weight)
+            out.also.append(right[right != item])
+
+    def _dense(self, out: Sample, items: np.ndarray) -> None:
+        """Ours: every history position predicts the next item too; together they weigh 1."""
+        kind, value = np.array(out.tokens.kind), np.array(out.tokens.value)
+        first = np.flatnonzero(kind == SID)[:: max(self.settings.prefix_levels, 1)]  # row of each history item's first code
+        levels = self.settings.prefix_levels
+        if not levels or len(first) < 2 or not (kind == ITEM).any():
+            return
+        weight = 1.0 / (len(first) - 1)
+        for row, item in zip(first[1:].tolist(), items[1:].tolist(), strict=False):
+            for level in range(levels):
+                out.code_rows.append(row + level - 1)
+                out.codes.append(int(value[row + level]))
+                out.code_weights.append(weight)
+            out.query_rows.append(row + levels - 1)
+            out.items.append(item)
+            out.query_weights.append(weight)
+            out.also.append(np.zeros(0, np.int64))
+
+    def batch(self, numbers: Sequence[int], epoch: int = 0) -> tuple[Batch, Targets]:
+        """Trees of several contexts, padded, with their supervision."""
+        samples = [self.sample(number, epoch) for number in numbers]
+        return self.model.collate([sample.tokens for sample in samples]), join(samples)
+
+
+def join(samples: Sequence[Sample]) -> Targets:
+    """Supervision of a batch of trees."""
+
+    def at(field: str) -> torch.Tensor:
+        pairs = [(tree, row) for tree, sample in enumerate(samples) for row in getattr(sample, field)]
+        return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
+
+    def flat(field: str, dtype: torch.dtype) -> torch.Tensor:
+        return torch.tensor([value for sample in samples for value in getattr(sample, field)], dtype=dtype)
+
+    others = [other for sample in samples for other in sample.also]
+    also = np.full((len(others), max((len(other) for other in others), default=0) or 1), -1, np.int64)
+    for row, other in enumerate(others):
+        also[row, : len(other)] = other
+    return Targets(
+        code_at=at("code_rows"),
+        code=flat("codes", torch.long),
+        code_weight=flat("code_weights", torch.float32),
+        query_at=at("query_rows"),
+        item=flat("items", torch.long),
+        query_weight=flat("query_weights", torch.float32),
+        also=torch.from_numpy(also),
+    )

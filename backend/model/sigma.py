@@ -1,0 +1,278 @@
+"""The soft-token model: backbone + item tokens + heads + losses (SIGMA §1.2–1.3).
+
+- An item in the prompt is [SID prefix][soft token]. The soft token is Proj&Fuse of frozen store vectors: no vocabulary row,
+  no catalogue softmax, cold items welcome.
+- Rows for SIDs and special tokens live here, outside the backbone, so they train even when the backbone only has LoRA.
+- L_NTP: cross-entropy over the codes of a level (the legal slice; there is no other vocabulary to emit).
+- L_ID: at `<q>`, softmax over the items that share the target's prefix, cos/τ.
+- Ours: how often and how long ago a history item was bought are two small learned rows added to its tokens; meeting space of h
+  and ṽ has its own width (`item_dim`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import DynamicCache
+
+from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
+from backend.model.backbones import Backbone
+from backend.model.prompt import ITEM, N_SPECIAL, PAD, QUERY, SID, SPECIAL, START, TEXT, Layout, Tokens, tree_mask
+from backend.settings import ModelSettings, TokenSettings
+from backend.tokenization.item_store import ItemStore
+
+
+class ProjFuse(nn.Module):
+    """Proj&Fuse: one soft token from the frozen vectors of an item (SIGMA §1.2; shape ours).
+
+    Each modality is projected, absent ones give a learned row, the sum goes through a residual MLP.
+
+    Shape:
+        output: (n, item_dim), unit norm.
+    """
+
+    def __init__(self, store: ItemStore, item_dim: int) -> None:
+        super().__init__()
+        hidden = 2 * item_dim
+        self.id = nn.Linear(store.ids.shape[1] + store.statistics.shape[1], hidden)
+        self.text = nn.Linear(store.text.shape[1], hidden)
+        self.image = nn.Linear(store.image.shape[1], hidden) if store.image is not None else None
+        self.absent_id = nn.Parameter(torch.zeros(hidden))
+        self.fuse = nn.Sequential(nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, item_dim))
+        self.skip = nn.Linear(hidden, item_dim, bias=False)
+
+    def forward(self, ids: Tensor, text: Tensor, image: Tensor | None, known: Tensor) -> Tensor:
+        """Fuse. `known`: (n,) bool, False where the item has (or shall be treated as having) no behaviour."""
+        joined = torch.where(known[:, None], self.id(ids), self.absent_id) + self.text(text)
+        if self.image is not None and image is not None:
+            joined = joined + self.image(image)
+        return F.normalize(self.skip(joined) + self.fuse(joined), dim=-1)
+
+
+@dataclass
+class Batch:
+    """Trees of one batch, padded.
+
+    Shape:
+        kind, value, count, recency, branch, leaf, position: (batch, tokens) int64; valid: (batch, tokens) bool.
+    """
+
+    kind: Tensor
+    value: Tensor
+    count: Tensor
+    recency: Tensor
+    branch: np.ndarray
+    leaf: np.ndarray
+    position: Tensor
+    valid: np.ndarray
+    features: Tensor  # (text tokens of the batch, …) in row order
+
+
+@dataclass
+class Targets:
+    """What is supervised.
+
+    Shape:
+        code_at: (c, 2) tree and row whose hidden state emits a code; code: (c,) level * codes + code; code_weight: (c,).
+        query_at: (q, 2) tree and row of `<q>`; item: (q,) target; query_weight: (q,); also: (q, ·) other right answers, -1 padded.
+    """
+
+    code_at: Tensor
+    code: Tensor
+    code_weight: Tensor
+    query_at: Tensor
+    item: Tensor
+    query_weight: Tensor
+    also: Tensor
+
+
+@dataclass
+class Losses:
+    """L = L_NTP + L_ID."""
+
+    total: Tensor
+    ntp: float
+    id: float
+
+
+class SigmaModel(nn.Module):
+    """Backbone, soft item tokens, `<q>`, heads.
+
+    Args:
+        backbone: the decoder.
+        store: frozen item vectors and SIDs.
+        model: ℓ, item_dim, soft_token.
+        tokens: codebook size.
+    """
+
+    def __init__(self, backbone: Backbone, store: ItemStore, model: ModelSettings, tokens: TokenSettings, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.settings = model
+        self.levels = model.prefix_levels
+        self.codes = tokens.codes
+        dim = backbone.dim
+        self.special = nn.Embedding(N_SPECIAL, dim)
+        self.sid = nn.Embedding(max(self.levels, 1) * self.codes, dim)
+        self.count = nn.Embedding(COUNT_BUCKETS, dim)
+        self.recency = nn.Embedding(RECENCY_BUCKETS, dim)
+        self.fuse = ProjFuse(store, model.item_dim)
+        self.item_in = nn.Linear(model.item_dim, dim)
+        self.code_head = nn.Linear(dim, max(self.levels, 1) * self.codes)
+        self.query_head = nn.Linear(dim, model.item_dim)
+        self.dropout = nn.Dropout(dropout)
+        for embedding in (self.special, self.sid, self.count, self.recency):
+            nn.init.normal_(embedding.weight, std=0.05)
+        self.set_store(store)
+
+    def set_store(self, store: ItemStore) -> None:
+        """Exchange the catalogue (cold items appended); nothing is retrained."""
+        self.store = store
+        self.layout = Layout(store.sids, self.levels, self.codes, self.settings.soft_token)
+        behaviour = np.concatenate([store.ids, store.statistics], axis=1)
+        self.register_buffer("_ids", torch.from_numpy(behaviour).float(), persistent=False)
+        self.register_buffer("_text", torch.from_numpy(np.asarray(store.text)).float(), persistent=False)
+        image = None if store.image is None else torch.from_numpy(store.image).float()
+        self.register_buffer("_image", image, persistent=False)
+        self.register_buffer("_known", torch.from_numpy(np.linalg.norm(store.ids, axis=1) > 0), persistent=False)
+        members, index = prefix_members(store.sids[:, : self.levels])
+        self.register_buffer("_members", torch.from_numpy(members), persistent=False)  # (prefixes, largest), -1 padded
+        self.register_buffer("_prefix_of", torch.from_numpy(index), persistent=False)  # (n_items,)
+
+    def soft_tokens(self, id_dropout: float = 0.0) -> Tensor:
+        """Soft tokens of the whole catalogue. Shape: (n_items, item_dim), unit norm."""
+        known = self._known
+        if id_dropout:
+            known = known & (torch.rand(known.shape) >= id_dropout)
+        return self.fuse(self._ids, self._text, self._image, known)
+
+    def collate(self, trees: Sequence[Tokens]) -> Batch:
+        """Pad trees into a batch and fetch their text features."""
+        length = max(len(tree) for tree in trees)
+        fields: dict[str, np.ndarray] = {}
+        for name in ("kind", "value", "count", "recency", "branch", "leaf", "position"):
+            fill = {"kind": SPECIAL, "value": PAD}.get(name, 0)
+            fields[name] = np.full((len(trees), length), fill, np.int64)
+            for row, tree in enumerate(trees):
+                fields[name][row, : len(tree)] = getattr(tree, name)
+        valid = np.arange(length) < np.array([len(tree) for tree in trees])[:, None]
+        features = torch.cat(self.backbone.features([text for tree in trees for text in tree.texts]))
+        return Batch(
+            kind=torch.from_numpy(fields["kind"]),
+            value=torch.from_numpy(fields["value"]),
+            count=torch.from_numpy(fields["count"]),
+            recency=torch.from_numpy(fields["recency"]),
+            branch=fields["branch"],
+            leaf=fields["leaf"],
+            position=torch.from_numpy(fields["position"]),
+            valid=valid,
+            features=features,
+        )
+
+    def embed(self, batch: Batch, soft: Tensor) -> Tensor:
+        """Embeddings of all tokens. Shape: (batch, tokens, dim)."""
+        kind, value = batch.kind, batch.value
+        out = self.special(torch.where(kind == SPECIAL, value, PAD))  # (batch, tokens, dim)
+        sid, item, text = kind == SID, kind == ITEM, kind == TEXT
+        out = out.masked_scatter(sid[..., None], self.sid(value[sid]).to(out.dtype))
+        if item.any():
+            bought = self.count(batch.count[item]) + self.recency(batch.recency[item])
+            out = out.masked_scatter(item[..., None], (self.item_in(soft[value[item]]) + bought).to(out.dtype))
+        if text.any():
+            out = out.masked_scatter(text[..., None], self.backbone.embed_text(batch.features).to(out.dtype))
+        return self.dropout(out)
+
+    def encode(self, batch: Batch, soft: Tensor) -> Tensor:
+        """Hidden states of whole trees, without a cache. Shape: (batch, tokens, dim)."""
+        mask = torch.from_numpy(tree_mask(batch.branch, batch.leaf, batch.valid))
+        return self.backbone(self.embed(batch, soft), mask, batch.position)
+
+    def code_logits(self, hidden: Tensor, level: int) -> Tensor:
+        """Logits of the codes of one level. Shape: (…, dim) → (…, codes)."""
+        return self.code_head(hidden)[..., level * self.codes : (level + 1) * self.codes]
+
+    def query_vectors(self, hidden: Tensor) -> Tensor:
+        """Query vectors h of `<q>` states. Shape: (…, dim) → (…, item_dim), unit norm."""
+        return F.normalize(self.query_head(hidden), dim=-1)
+
+    def extend(self, kinds: Tensor, values: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+        """Hidden states of SID and special tokens appended to a cached prompt.
+
+        Shape:
+            kinds, values, positions: (1, query); mask: (1, 1, query, cached + query) bool; returns: (1, query, dim).
+        """
+        is_sid = (kinds == SID)[..., None]
+        embeds = torch.where(is_sid, self.sid(values.where(kinds == SID, 0)), self.special(values.where(kinds == SPECIAL, PAD)))
+        return self.backbone(embeds, mask, positions, cache)
+
+    def losses(self, batch: Batch, targets: Targets, tau: float, id_dropout: float = 0.1) -> Losses:
+        """L_NTP + L_ID of a batch of trees (SIGMA §1.3).
+
+        L_NTP averages over instructions (their targets share the weight), L_ID likewise; negatives of L_ID are the items that
+        share the target's prefix, less other right answers.
+        """
+        soft = self.soft_tokens(id_dropout)
+        hidden = self.encode(batch, soft)
+        zero = hidden.sum() * 0.0
+        ntp = zero
+        if len(targets.code):
+            logits = self.code_head(hidden[targets.code_at[:, 0], targets.code_at[:, 1]]).float()  # (c, levels * codes)
+            level = targets.code // self.codes
+            own = torch.arange(logits.shape[1]) // self.codes == level[:, None]
+            loss = F.cross_entropy(logits.masked_fill(~own, float("-inf")), targets.code, reduction="none")
+            ntp = (loss * targets.code_weight).sum() / targets.code_weight.sum()
+        id_loss = zero
+        if self.settings.soft_token and len(targets.item):
+            h = self.query_vectors(hidden[targets.query_at[:, 0], targets.query_at[:, 1]]).float()  # (q, item_dim)
+            id_loss = self._id_loss(h, soft.float(), targets, tau)
+        total = ntp + id_loss
+        return Losses(total, float(ntp.detach()), float(id_loss.detach()))
+
+    def _id_loss(self, h: Tensor, soft: Tensor, targets: Targets, tau: float) -> Tensor:
+        if self.levels == 0:  # ID only: the catalogue is the one prefix
+            logits = h @ soft.T / tau  # (q, n_items)
+            candidates = torch.arange(len(soft)).expand(len(h), -1)
+        else:
+            candidates = self._members[self._prefix_of[targets.item]]  # (q, largest)
+            logits = torch.einsum("qd,qcd->qc", h, soft[candidates.clamp(min=0)]) / tau
+        other = (candidates[:, :, None] == targets.also[:, None, :]).any(-1) if self.levels else _mark(candidates.shape, targets.also)
+        blocked = (candidates < 0) | other
+        blocked &= candidates != targets.item[:, None]
+        logits = logits.masked_fill(blocked, float("-inf"))
+        answer = (candidates == targets.item[:, None]).int().argmax(1)
+        loss = F.cross_entropy(logits, answer, reduction="none")
+        return (loss * targets.query_weight).sum() / targets.query_weight.sum()
+
+
+def _mark(shape: torch.Size, also: Tensor) -> Tensor:
+    """(q, n) bool, True at the columns that `also` names."""
+    out = torch.zeros(shape[0], shape[1] + 1, dtype=torch.bool)
+    out.scatter_(1, torch.where(also >= 0, also, shape[1]), True)
+    return out[:, :-1]
+
+
+def prefix_members(prefixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Items of each distinct prefix.
+
+    Shape:
+        prefixes: (n, ℓ), ℓ may be 0; returns: members (prefixes, largest) int64, -1 padded, and (n,) the prefix row of each item.
+    """
+    n = len(prefixes)
+    if prefixes.shape[1] == 0:
+        return np.arange(n, dtype=np.int64)[None], np.zeros(n, np.int64)
+    unique, index = np.unique(prefixes, axis=0, return_inverse=True)
+    index = index.ravel()
+    size = np.bincount(index)
+    order = np.argsort(index, kind="stable")
+    members = np.full((len(unique), size.max()), -1, np.int64)
+    column = np.arange(n) - np.repeat(np.cumsum(size) - size, size)
+    members[index[order], column] = order
+    return members, index.astype(np.int64)
+
+
+__all__ = ["QUERY", "START", "Batch", "Losses", "ProjFuse", "SigmaModel", "Targets", "prefix_members"]

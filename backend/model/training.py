@@ -1,0 +1,169 @@
+"""Instruction SFT: the training loop, on accelerate, with checkpoints that survive a kill.
+
+- A checkpoint is one safetensors file (weights, optimizer moments, step) written to a temporary name and renamed; no
+  pickle is involved. Its name carries the fingerprint of data and settings, so that only the same run resumes from it.
+- Samples depend on (seed, step) alone, so a resumed run sees the same batches as an uninterrupted one.
+- Learning rate: linear warm-up, then cosine to zero over the steps planned. With `max_minutes` the plan is measured: after the
+  first steps the number of steps that fit is fixed, and the schedule runs out over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from backend.model.examples import Sampler
+from backend.model.sigma import SigmaModel
+from backend.progress import CancelToken, Progress, Report, silent
+from backend.settings import TrainSettings
+from backend.workspace import disk_error
+
+_PLAN_STEPS = 20  # steps that are timed before `max_minutes` is turned into a number of steps
+
+
+@dataclass
+class TrainingResult:
+    """What the loop did: steps, seconds (over all sessions), and the curve (step, L_NTP, L_ID, learning rate)."""
+
+    steps: int
+    seconds: float
+    curve: list[tuple[int, float, float, float]]
+
+
+def trainable_state(model: nn.Module) -> dict[str, Tensor]:
+    """Weights that train: what a checkpoint and the model stage hold. Frozen base weights are never among them."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
+    """Linear warm-up, cosine decay to zero."""
+    warm = max(1, int(settings.warmup * total))
+    if step < warm:
+        return settings.lr * (step + 1) / warm
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
+
+
+def train_model(
+    model: SigmaModel,
+    sampler: Sampler,
+    settings: TrainSettings,
+    seed: int,
+    checkpoint: Path | None = None,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+    on_step: Callable[[int], Any] | None = None,
+) -> TrainingResult:
+    """Train until the plan is done.
+
+    Args:
+        checkpoint: file to save to and, where it exists, to resume from.
+        on_step: called with each finished step (tests kill the process here).
+
+    Raises:
+        Cancelled: asked to stop; the checkpoint holds all finished steps.
+    """
+    torch.manual_seed(seed)
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    decay = [p for p in parameters.values() if p.ndim >= 2]
+    rest = [p for p in parameters.values() if p.ndim < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=settings.lr, betas=(0.9, 0.98)
+    )
+    per_epoch = max(1, len(sampler) // settings.batch)
+    total = per_epoch * settings.epochs
+    state = _load(checkpoint, parameters, optimizer) if checkpoint else {}
+    step, spent, total = int(state.get("step", 0)), float(state.get("seconds", 0.0)), int(state.get("total", total))
+    planned = settings.max_minutes is None or "planned" in state
+    began = time.perf_counter()
+    curve: list[tuple[int, float, float, float]] = []
+    model.train()
+
+    def save() -> None:
+        if checkpoint:
+            header = {"step": step, "seconds": spent + time.perf_counter() - began, "total": total} | ({"planned": 1} if planned else {})
+            _save(checkpoint, parameters, optimizer, header)
+
+    orders: dict[int, np.ndarray] = {}
+    while step < total:
+        if cancel and cancel.cancelled:
+            save()
+            cancel.check()
+        epoch, place = divmod(step, per_epoch)
+        if epoch not in orders:
+            orders = {epoch: np.random.default_rng((seed, epoch)).permutation(len(sampler))}
+        numbers = orders[epoch][place * settings.batch : (place + 1) * settings.batch]
+        rate = learning_rate(step, total, settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(seed * 1_000_003 + step)  # dropout depends on the step alone
+        batch, targets = sampler.batch(numbers.tolist(), epoch)
+        with accelerator.autocast():
+            losses = model.losses(batch, targets, settings.tau)
+        accelerator.backward(losses.total)
+        nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        if not planned and step >= min(_PLAN_STEPS, total):
+            pace = (time.perf_counter() - began) / step
+            total = max(step, min(total, int((settings.max_minutes or 0) * 60 / pace)))
+            planned = True
+        if step % 10 == 0 or step == total:
+            curve.append((step, losses.ntp, losses.id, rate))
+            report(Progress("training", step, total, metrics={"L_NTP": losses.ntp, "L_ID": losses.id, "lr": rate}))
+        if step % settings.checkpoint_steps == 0 and step < total:
+            save()
+        if on_step:
+            on_step(step)
+    save()
+    model.eval()
+    return TrainingResult(step, spent + time.perf_counter() - began, curve)
+
+
+def _save(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, header: dict[str, float]) -> None:
+    tensors = {f"weight.{name}": parameter.detach() for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{key}.{name}"] = value
+    temporary = path.with_suffix(".writing")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata={key: repr(value) for key, value in header.items()})
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise disk_error(error, path.parent) from error
+
+
+def _load(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Restore weights and moments; an unreadable or foreign checkpoint is removed and training starts again."""
+    if not path.is_file():
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = {key: float(value) for key, value in (file.metadata() or {}).items()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        for name, parameter in parameters.items():
+            parameter.data.copy_(tensors[f"weight.{name}"])
+            moments = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+            if all(value is not None for value in moments.values()):
+                optimizer.state[parameter] = moments
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError):
+        path.unlink(missing_ok=True)
+        return {}
+    return header

@@ -1,0 +1,80 @@
+"""The item store: frozen vectors of every item, from which the soft unique-item token is made (SIGMA §1.2).
+
+- One row an item: ID vector (behaviour), text vector (grounded), image vector (may be absent for the whole catalogue), and a few
+  standardised behaviour statistics that unit-norm ID vectors do not hold (popularity, repeat rate, price).
+- A new item joins with its vectors alone: `add` appends a row; without behaviour its ID part is zero, which Proj&Fuse
+  has seen in training (ID dropout).
+- Semantic IDs stand beside the vectors, so that store, codebooks and model can be checked against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from backend.data import schema as c
+from backend.errors import WorkspaceError
+
+STATISTICS = ("log_popularity", "repeat_rate", "log_price")
+
+
+@dataclass(frozen=True)
+class ItemStore:
+    """Frozen vectors and semantic IDs of all items.
+
+    Shape:
+        ids: (n, id_dim) unit norm or zero; text: (n, dim) unit norm; image: (n, image_dim) or None;
+        statistics: (n, 3) standardised, zero for cold items; sids: (n, levels) int64.
+    """
+
+    ids: np.ndarray
+    text: np.ndarray
+    image: np.ndarray | None
+    statistics: np.ndarray
+    sids: np.ndarray
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.ids), len(self.text), len(self.statistics), len(self.sids)}
+        if self.image is not None:
+            lengths.add(len(self.image))
+        if len(lengths) != 1:
+            raise WorkspaceError(f"item store and semantic IDs disagree on the number of items: {sorted(lengths)}", mend="build again")
+
+    def __len__(self) -> int:
+        return len(self.sids)
+
+    def add(self, text: np.ndarray, sids: np.ndarray, image: np.ndarray | None = None) -> ItemStore:
+        """A new store with cold items appended, known by their vectors alone.
+
+        Shape:
+            text: (m, dim) grounded text vectors; sids: (m, levels); image: (m, image_dim) or None.
+        """
+        m = len(text)
+        joined = None
+        if self.image is not None:
+            joined = np.concatenate([self.image, np.zeros((m, self.image.shape[1]), np.float32) if image is None else image])
+        return ItemStore(
+            np.concatenate([self.ids, np.zeros((m, self.ids.shape[1]), np.float32)]),
+            np.concatenate([self.text, text]).astype(np.float32),
+            joined,
+            np.concatenate([self.statistics, np.zeros((m, self.statistics.shape[1]), np.float32)]),
+            np.concatenate([self.sids, sids]),
+        )
+
+
+def item_statistics(items: pd.DataFrame, train_events: pd.DataFrame) -> np.ndarray:
+    """Standardised behaviour statistics from training events only; zero rows for items never bought there.
+
+    Shape:
+        returns: (n_items, 3) float32, columns as in `STATISTICS`.
+    """
+    n = len(items)
+    baskets = np.bincount(train_events[c.EVENT_ITEM], minlength=n).astype(float)
+    buyers = train_events.groupby(c.EVENT_ITEM)[c.EVENT_USER].nunique().reindex(range(n), fill_value=0).to_numpy(float)
+    repeat = np.where(buyers > 0, baskets / np.maximum(buyers, 1), 0.0)
+    raw = np.stack([np.log1p(baskets), np.log1p(repeat), np.log1p(items[c.PRICE].to_numpy(float))], axis=1)
+    known = baskets > 0
+    mean, std = raw[known].mean(0), raw[known].std(0) + 1e-6
+    return np.where(known[:, None], (raw - mean) / std, 0.0).astype(np.float32)
