@@ -1,0 +1,120 @@
+"""Words about a recommendation: what a prefix holds, and why an item is in the list.
+
+- A prefix is described by the category that most of its items share, with that share: codes mean nothing to a reader.
+- "Why" is one short line. It names the strongest thing that is *seen in the data of this shopper* (bought before, same type,
+  same category) and falls back on the path of the generation (prefix and φ). It claims no causes inside the network.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+
+import numpy as np
+import pandas as pd
+
+from backend.data import schema as s
+from backend.frames import records
+
+
+def prefix_name(codes: Sequence[int]) -> str:
+    """Surface form of a SID or prefix, "a17·b3"; "all" for the empty prefix (no SID level, ℓ = 0)."""
+    return "·".join(f"{ascii_lowercase[level]}{int(code)}" for level, code in enumerate(codes)) or "all"
+
+
+def prefix_codes(name: str) -> tuple[int, ...]:
+    """Codes of a surface form; the reverse of `prefix_name`.
+
+    Raises:
+        ValueError: not of the form a17·b3….
+    """
+    parts = [] if name in ("", "all", "·") else name.replace(".", "·").split("·")
+    for level, part in enumerate(parts):
+        if len(part) < 2 or part[0] != ascii_lowercase[level] or not part[1:].isdecimal():
+            raise ValueError(f"{name!r} is no semantic-ID prefix")
+    return tuple(int(part[1:]) for part in parts)
+
+
+@dataclass(frozen=True)
+class History:
+    """A shopper's purchases, summed up once for all items of a list.
+
+    Args:
+        rows: item rows, oldest first, with repeats.
+        days_ago: days before the shopper's last purchase, one for each row; empty when there are no dates.
+    """
+
+    rows: np.ndarray
+    days_ago: np.ndarray
+
+    def counts(self) -> pd.DataFrame:
+        """Item row → `times` bought and `last` days ago (NaN without dates)."""
+        days = self.days_ago if len(self.days_ago) == len(self.rows) else np.full(len(self.rows), np.nan)
+        frame = pd.DataFrame({"item": self.rows, "days": days})
+        return frame.groupby("item").agg(times=("days", "size"), last=("days", "min"))
+
+
+def describe_prefixes(items: pd.DataFrame, sids: np.ndarray, levels: int) -> pd.DataFrame:
+    """What the items of each prefix have in common.
+
+    Shape:
+        sids: (n_items, all levels).
+
+    Returns:
+        One row a prefix, indexed by its name: `category` and `share` of the commonest category, `department` of the commonest
+        department, `n_items`.
+    """
+    if len(items) == 0 or sids.size == 0:
+        return pd.DataFrame(columns=["category", "share", "department", "n_items"])
+    levels = min(levels, sids.shape[1])
+    codes, inverse = np.unique(sids[:, :levels], axis=0, return_inverse=True)
+    frame = pd.DataFrame(
+        {"prefix": inverse.ravel(), "category": items[s.CATEGORY].to_numpy(), "department": items[s.DEPARTMENT].to_numpy()}
+    )
+    sizes = frame.groupby("prefix").size()
+    category = frame.value_counts(["prefix", "category"]).reset_index().drop_duplicates("prefix").set_index("prefix")
+    department = frame.value_counts(["prefix", "department"]).reset_index().drop_duplicates("prefix").set_index("prefix")
+    table = pd.DataFrame({"category": category["category"], "department": department["department"], "n_items": sizes})
+    table["share"] = category["count"] / sizes
+    table.index = pd.Index([prefix_name(codes[row]) for row in table.index], name="prefix")
+    return table[["category", "share", "department", "n_items"]]
+
+
+def why(rows: Sequence[int], prefixes: Sequence[str], phi: Sequence[float], items: pd.DataFrame, history: History,
+        names: pd.DataFrame) -> list[str]:  # fmt: skip
+    """One line for each recommended item.
+
+    Args:
+        rows: item rows of the list.
+        prefixes: the prefix each was found in, and `phi` that prefix's probability.
+        items: the catalogue.
+        history: what the shopper bought.
+        names: `describe_prefixes`.
+    """
+    counts = {row["item"]: row for row in records(history.counts().reset_index())}
+    types = Counter(items[s.TYPE].iloc[history.rows])
+    categories = Counter(items[s.CATEGORY].iloc[history.rows])
+    lines = []
+    for row, prefix, probability in zip(rows, prefixes, phi, strict=True):
+        kind, category = str(items[s.TYPE].iat[row]), str(items[s.CATEGORY].iat[row])
+        if row in counts:
+            times, last = int(counts[row]["times"]), float(counts[row]["last"])
+            lines.append("bought " + _times(times) + ("" if np.isnan(last) else f", {_days(int(last))}"))
+        elif kind in types:
+            lines.append(f"other {kind} bought {_times(types[kind])}")
+        elif category in categories:
+            lines.append(f"close to {category} in the history ({_times(categories[category])})")
+        else:
+            held = f", mostly {names['category'][prefix]!s}" if prefix in names.index else ""
+            lines.append(f"prefix {prefix} (φ {probability:.3g}){held}")
+    return lines
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else "twice" if n == 2 else f"{n} times"
+
+
+def _days(n: int) -> str:
+    return "in the last basket too" if n <= 0 else f"last {n} day{'s' if n > 1 else ''} ago"

@@ -1,0 +1,111 @@
+"""The state of the Recommend page: session values ↔ `Request` ↔ link.
+
+Widget keys are listed here once. `seed` puts a request into the session before any widget is drawn; `request` reads it back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from backend.explain import prefix_codes
+from backend.generation.request import Request
+from backend.settings import FusionSettings
+from backend.workbench import Workbench
+from pages.components.link import from_params, to_params
+
+FUSION = tuple(FusionSettings.model_fields)
+PICK, COMPOSE = "Pick", "Compose"
+
+
+def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
+    """Fill the session from the link, the first time and whenever another link was followed; returns what had to be left out."""
+    params = st.query_params.to_dict()
+    seen = st.session_state.get("link")
+    if seen is not None and (not params or params == seen):
+        return []
+    fresh, bad = from_params(params, defaults)
+    if seen is not None:  # a door of another page: only what it names changes
+        fresh = Request(**{**dict(request(defaults)), **{name: getattr(fresh, name) for name in _named(fresh, defaults)}})
+    names = set(bench.dataset.users["user_id"])
+    if fresh.user is not None and fresh.user not in names:
+        bad.append(f"shopper {fresh.user[:40]!r}")
+        fresh = fresh.model_copy(update={"user": None})
+    if fresh.category is not None and fresh.category not in set(category_options(bench)):
+        bad.append(f"category {fresh.category[:40]!r}")
+        fresh = fresh.model_copy(update={"category": None})
+    _write(fresh, bench)
+    st.session_state["link"] = params
+    return bad
+
+
+def _named(fresh: Request, defaults: FusionSettings) -> list[str]:
+    blank = Request(fusion=defaults)
+    return [name for name in Request.model_fields if getattr(fresh, name) != getattr(blank, name)]
+
+
+def _write(fresh: Request, bench: Workbench) -> None:
+    known = set(bench.dataset.items["item_id"])
+    composed = fresh.user is None and (fresh.profile is not None or fresh.history is not None)
+    state: dict[str, Any] = {
+        "mode": COMPOSE if composed else PICK,
+        "user": fresh.user or bench.example_shopper(),
+        "profile": fresh.profile or "",
+        "basket": [item for item in fresh.history or () if item in known],
+        "dropped": [item for item in fresh.dropped if item in known],
+        "instruction": fresh.instruction,
+        "category": fresh.category,
+        "max_price": fresh.max_price,
+        "min_price": fresh.min_price,
+        "seen": fresh.seen,
+        "forced": _name(fresh.forced_prefix),
+        **{f"fusion_{name}": getattr(fresh.fusion, name) for name in FUSION},
+    }
+    st.session_state.update(state)
+
+
+def _name(codes: tuple[int, ...] | None) -> str | None:
+    from backend.explain import prefix_name
+
+    return prefix_name(codes) if codes else None
+
+
+def category_options(bench: Workbench) -> list[str]:
+    """Departments, then categories that do not share a department's name."""
+    departments = bench.departments()
+    return departments + [name for name in bench.categories()["category"] if name not in set(departments)]
+
+
+def request(defaults: FusionSettings, stock: tuple[str, ...] | None = None) -> Request:
+    """The request that the session describes.
+
+    Raises:
+        ValidationError: cannot happen through the widgets, whose ranges are those of the settings.
+    """
+    state = st.session_state
+    composed = state.get("mode") == COMPOSE
+    fusion = FusionSettings(**{name: state.get(f"fusion_{name}", getattr(defaults, name)) for name in FUSION})
+    return Request(
+        instruction=str(state.get("instruction") or "").strip(),
+        user=None if composed else state.get("user"),
+        profile=(str(state.get("profile") or "").strip() or None) if composed else None,
+        history=tuple(state.get("basket", ())) if composed else None,
+        dropped=() if composed else tuple(state.get("dropped", ())),
+        category=state.get("category"),
+        max_price=state.get("max_price"),
+        min_price=state.get("min_price"),
+        stock=stock,
+        seen=state.get("seen") or "allow",
+        forced_prefix=prefix_codes(state["forced"]) if state.get("forced") else None,
+        fusion=fusion,
+    )
+
+
+def publish(asked: Request, defaults: FusionSettings) -> dict[str, str]:
+    """Put the request into the page's address; returns the parameters."""
+    params = to_params(asked, defaults)
+    if st.query_params.to_dict() != params:
+        st.query_params.from_dict(params)
+    st.session_state["link"] = params
+    return params

@@ -1,0 +1,30 @@
+"""The pages that exist, in the order of the navigation. A new page is one entry here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+PAGES = Path(__file__).resolve().parents[1]
+OVERVIEW, RECOMMEND = PAGES / "overview.py", PAGES / "recommend.py"
+QUESTIONS = {  # title → what the page answers; shown in the sidebar and under the title
+    "Overview": "What do I have here, and is it any good?",
+    "Recommend": "What does the model propose, and by which path?",
+}
+ABOUT = {
+    "Overview": "The loaded workspace: its data, its model, how well it recommends as measured, and which stage is out of date.",
+    "Recommend": "Choose a shopper, say what is wanted, and watch the three steps: prefixes are beamed, items are searched "
+    "inside each kept prefix, and one list is fused. Force a prefix, drop a purchase or move a filter to see what changes.",
+}
+
+
+def pages() -> dict[str, list[Page]]:
+    """The navigation, by section. Sections without a page are not listed."""
+    return {
+        "": [
+            st.Page(OVERVIEW, title="Overview", icon=":material/dashboard:", default=True),
+            st.Page(RECOMMEND, title="Recommend", icon=":material/auto_awesome:"),
+        ],
+    }

@@ -1,0 +1,41 @@
+"""The sidebar: which workspace, is it healthy, which shopper is in focus, what is this page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from backend.errors import SigmascopeError
+from pages.components import chips, state
+from pages.components.navigation import ABOUT
+from pages.components.text import esc
+
+
+def draw(page: object) -> None:
+    """Draw the sidebar; a missing workspace is told by the page, here it only turns the dot red."""
+    with st.sidebar:
+        try:
+            info = state.current().info()
+            name = "Shipped demo" if info.demo else Path(info.path).name
+            health, problems = info.state, info.problems
+        except SigmascopeError as error:
+            name, health, problems = "No workspace", "missing", [error.what]
+        words = {"ok": "healthy", "stale": "partly stale", "missing": "incomplete", "damaged": "damaged"}[health]
+        st.html(
+            f'<div class="sg-small">Workspace</div><div>{chips.dot(health)}<b>{esc(name)}</b> '
+            f'<span class="sg-small">{words}</span></div>'
+            + "".join(f'<div class="sg-small">{esc(problem)}</div>' for problem in problems[:3])
+        )
+        title = getattr(page, "title", "")
+        if title in ABOUT:
+            with st.expander("What is this page?", icon=":material/help:"):
+                st.caption(ABOUT[title])
+        if title != "Recommend" and "focus" in st.session_state:
+            focus(st.session_state["focus"])
+
+
+def focus(shopper: str) -> None:
+    """Tell which shopper is in focus; the Recommend page does so itself, as soon as it knows."""
+    st.session_state["focus"] = shopper
+    st.sidebar.html(f'<div class="sg-small">Shopper in focus</div><div style="font-size:.9rem">{esc(shopper)}</div>')

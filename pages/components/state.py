@@ -1,0 +1,49 @@
+"""What the pages of one process and one session share: the workbench, the shopper in focus, the way errors are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from backend.errors import SigmascopeError
+from backend.workbench import Workbench
+from pages.components.text import md
+
+WORKSPACE_VARIABLE = "SIGMASCOPE_WORKSPACE"  # a folder to open instead of the demo
+
+
+@st.cache_resource(show_spinner=False)
+def workbench(path: str | None) -> Workbench:
+    """The one workbench of this process for a workspace; tables and model start to load in the background at once."""
+    bench = Workbench.open(path)
+    bench.warm()
+    return bench
+
+
+def current() -> Workbench:
+    """The workbench that this process shows.
+
+    Raises:
+        WorkspaceError: there is no such workspace.
+    """
+    return workbench(os.environ.get(WORKSPACE_VARIABLE) or None)
+
+
+def show_error(error: SigmascopeError) -> None:
+    """A user's error: what, where, mend; as text, never as markup."""
+    where = f" ({md(error.where)})" if error.where else ""
+    mend = f"\n\n{md(error.mend)}" if error.mend else ""
+    st.error(f"**{md(error.what)}**{where}{mend}", icon=":material/error:")
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show a user's error in place and end the page there; anything else keeps its traceback."""
+    try:
+        yield
+    except SigmascopeError as error:
+        show_error(error)
+        st.stop()

@@ -1,0 +1,113 @@
+"""The three steps, drawn as they finish: prefixes, items inside each prefix, the fused list.
+
+Each step is drawn once a run: by the generator's `on_step` when the request is new, from the trace when it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend import figures
+from backend.frames import records
+from backend.generation.trace import Trace
+from backend.workbench import Recommendation, Workbench
+from pages.components import cards, inspector
+from pages.components.text import duration, esc
+
+TITLES = {"prefixes": "Prefixes", "subsets": "Items inside each prefix", "fusion": "One fused list"}
+CHART = {"displayModeBar": False}
+
+
+class Steps:
+    """Three columns with a header each; grey while waiting, pulsing while it is their turn, lit when done."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench, self.colours = bench, figures.department_colours(bench.departments())
+        self.names, self.rows, self.subsets = pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
+        self.drawn: set[str] = set()
+        with st.container(key="steps"):
+            columns = st.columns([1, 0.92, 1.08], gap="medium")
+        self.head, self.body = {}, {}
+        for column, name in zip(columns, TITLES, strict=True):
+            with column:
+                self.head[name], self.body[name] = st.empty(), st.empty()
+            self._mark(name, "wait")
+        self._mark("prefixes", "now")
+
+    def on_step(self, name: str, payload: Mapping[str, Any]) -> None:
+        """What the generator calls as each step ends."""
+        if name == "prefixes":
+            self._mark("subsets", "now")
+            self._prefixes(payload["frame"], payload.get("ms"))
+        elif name == "subsets":
+            self.subsets = payload["frame"]
+            self._mark("subsets", "done", payload.get("ms"))
+            self._mark("fusion", "now")
+        elif name == "fusion":
+            self._mark("fusion", "done", payload.get("ms"))
+
+    def finish(self, result: Recommendation) -> None:
+        """Draw what is not drawn yet."""
+        trace, ms = result.trace, result.timings_ms
+        if "prefixes" not in self.drawn:
+            self._prefixes(trace.prefixes, ms.get("prefixes"))
+        self._strips(trace, result.items, ms.get("subsets"))
+        self._list(result, ms.get("fusion"))
+
+    def _prefixes(self, frame: pd.DataFrame, ms: float | None) -> None:
+        levels = max((len(name.split("·")) for name in frame["prefix"] if name != "all"), default=1)
+        self.names, self.rows = self.bench.prefixes(levels), figures.prefix_rows(frame)
+        self._mark("prefixes", "done", ms)
+        figure = figures.prefix_tree(self.rows, self.names, self.colours)
+        # a new key a drawn state: the selection of the last one must not linger
+        key = f"tree-{st.session_state.get('tree', 0)}"
+        with self.body["prefixes"].container(gap="small"):
+            st.plotly_chart(figure, key=key, on_select=lambda: _force(key), selection_mode="points", config=CHART,
+                            alt="Prefixes with their probability; pruned ones in grey. Click one to force it.")  # fmt: skip
+            left = len(frame) - len(self.rows)
+            rest = f"{left} more pruned prefixes are not drawn. " if left > 0 else ""
+            st.html(f'<div class="sg-small">{rest}Click a bar to force its prefix.</div>')
+        self.drawn.add("prefixes")
+
+    def _strips(self, trace: Trace, listed: pd.DataFrame, ms: float | None) -> None:
+        items = self.bench.dataset.items
+        self._mark("subsets", "done", ms)
+        figure = figures.strips(self.rows, trace.subsets, listed, items["title"], items["department"], self.colours)
+        with self.body["subsets"].container(gap="small"):
+            st.plotly_chart(
+                figure, key="strips", config=CHART, alt="Items of each prefix by cosine; those in the list carry their rank."
+            )
+            st.html(
+                '<span class="sg-small">A dot is an item; its size is P inside the prefix. Numbered dots made the list.</span>'
+            )
+
+    def _list(self, result: Recommendation, ms: float | None) -> None:
+        self._mark("fusion", "done", ms)
+        with self.body["fusion"].container(gap="small"):
+            for note in result.notes:
+                st.html(f'<div class="sg-tag warn" style="white-space:normal">{esc(note)}</div>')
+            if result.items.empty:
+                st.info("Nothing passes the filters. Let go of one of them.", icon=":material/filter_alt_off:")
+            for item in records(result.items):
+                if cards.card(item, self.colours, "list"):
+                    inspector.inspect(self.bench, str(item["item_id"]))
+
+    def _mark(self, name: str, state: str, ms: float | None = None) -> None:
+        number = list(TITLES).index(name) + 1
+        time = f"<small>{duration(ms / 1000)}</small>" if ms is not None else ""
+        sign = "✓" if state == "done" else str(number)
+        self.head[name].html(f'<div class="sg-step {state}"><i>{sign}</i><span>{number} {TITLES[name]}</span>{time}</div>')
+
+
+def _force(key: str) -> None:
+    """A clicked bar forces its prefix; a click on the forced one lets it go."""
+    points = st.session_state[key].selection.points
+    if points:
+        chosen = points[0].get("customdata")
+        chosen = chosen[0] if isinstance(chosen, list) else chosen
+        st.session_state["forced"] = None if chosen == st.session_state.get("forced") else chosen
+        st.session_state["tree"] = st.session_state.get("tree", 0) + 1

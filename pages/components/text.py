@@ -1,0 +1,51 @@
+"""Words and numbers on a page. What comes from the catalogue or a user passes through `esc` (HTML) or `md` (Markdown)."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+
+from backend.figures import three
+
+__all__ = ["count", "duration", "esc", "md", "money", "three"]
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
+
+
+def esc(value: object) -> str:
+    """Text for HTML: tags, quotes and ampersands made harmless."""
+    return html.escape(str(value), quote=True)
+
+
+def md(value: object) -> str:
+    """Text for a Markdown label: formatting, links, icons, formulas and tags made harmless."""
+    return _MARKDOWN.sub(r"\\\1", str(value).replace("\n", " "))
+
+
+def count(value: float | None) -> str:
+    """A count: exact below ten thousand, three significant digits with k or M above.
+
+    >>> [count(x) for x in (2466, 45678, 1234567)]
+    ['2,466', '45.7 k', '1.23 M']
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value < 10_000:
+        return f"{value:,.0f}"
+    return f"{three(value / 1e6)} M" if value >= 999_500 else f"{three(value / 1e3)} k"
+
+
+def money(value: float) -> str:
+    """A price."""
+    return f"${value:,.2f}" if math.isfinite(value) else "no price"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in the unit one would say it in."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{three(1000 * seconds)} ms"
+    if seconds < 120:
+        return f"{three(seconds)} s"
+    return f"{three(seconds / 60)} min" if seconds < 7200 else f"{three(seconds / 3600)} h"

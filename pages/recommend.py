@@ -1,0 +1,80 @@
+"""Recommend: what does the model propose, and by which path?"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backend import figures
+from backend.generation.request import Request
+from backend.workbench import Recommendation, Workbench
+from pages.components import ask, chips, compare, form, shopper, state
+from pages.components.navigation import QUESTIONS
+from pages.components.steps import Steps
+from pages.components.style import header
+from pages.components.text import duration, md
+
+header("Recommend", QUESTIONS["Recommend"])
+
+
+def answer(bench: Workbench, asked: Request, steps: Steps) -> Recommendation:
+    """The recommendation; kept while nothing of the request changes, so that other clicks do not compute it again."""
+    key = asked.model_dump_json()
+    kept = st.session_state.get("answer")
+    if kept is None or kept[0] != key:
+        kept = (key, bench.recommend(asked, steps.on_step))
+        st.session_state["answer"] = kept
+    return kept[1]
+
+
+def footer(bench: Workbench, asked: Request, result: Recommendation, params: dict[str, str]) -> None:
+    """Timings, the trace as a file, the link."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        order = ("prompt", "prefixes", "subsets", "fusion", "total")
+        times = [f"{name} {duration(result.timings_ms[name] / 1000)}" for name in order if name in result.timings_ms]
+        st.html(chips.tags([*times, f"σ {figures.three(result.trace.sigma)}"]), width="content")
+        st.download_button("Trace", lambda: result.trace.to_json(bench.dataset.items), "trace.json", "application/json",
+                           icon=":material/download:", on_click="ignore", key="trace")  # fmt: skip
+        with st.popover("Link", icon=":material/link:"):
+            st.caption(
+                "Opens this page in this state." + (" The stock list is a file and not part of it." if asked.stock else "")
+            )
+            base = (st.context.url or "").split("?")[0]
+            from urllib.parse import urlencode
+
+            st.code(f"{base}?{urlencode(params)}", language=None, wrap_lines=True)
+
+
+with state.guard():
+    bench = state.current()
+    defaults = bench.fusion()
+    bad = form.seed(bench, defaults)
+    if bad:
+        st.warning(
+            f"This link holds something that could not be read: {md(', '.join(bad))}. The rest was restored.",
+            icon=":material/link_off:",
+        )
+    left, right = st.columns([0.38, 0.62], gap="medium")
+    with left:
+        shopper.panel(bench)
+    with right:
+        understood, stock = ask.panel(bench, defaults)
+        forced = st.session_state.get("forced")
+        if forced and st.button(f"forced prefix {forced}: let go", icon=":material/close:", key="release"):
+            st.session_state["forced"] = None
+            st.rerun()
+        legend = st.empty()
+    asked = form.request(defaults, stock)
+    params = form.publish(asked, defaults)
+    if not bench.ready:
+        with st.spinner("The model is being loaded; this happens once."):
+            bench.generator()
+    steps = Steps(bench)
+    result = answer(bench, asked, steps)
+    ask.understood(understood, result.reading)
+    colours = figures.department_colours(bench.departments())
+    present = [name for name in colours if name in set(result.items["department"])]
+    legend.html(chips.legend(present, colours))
+    steps.finish(result)
+    footer(bench, asked, result, params)
+    compare.section(bench, asked, result)
+st.caption("Suggestions and the queries that the model learned from are synthetic; shoppers are anonymous households.")
