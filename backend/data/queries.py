@@ -43,8 +43,8 @@ _VAGUE = {  # nouns that name nothing by themselves
     "treatment", "aid", "tool", "display", "part", "bottle", "can", "box", "jar", "cup", "tub", "pail", "pint", "quart", "gel",
     "stick", "roll", "half", "quarter", "cut", "slice", "cube", "strip", "dish", "sheet", "pouch", "canister", "spray", "powder",
     "cover", "holder", "case", "card", "top", "blend", "combination", "substitute", "alternative", "specialty", "selection",
-    "wrap", "ring", "cream", "relief", "decor", "style", "plain", "link", "line", "service", "equipment", "day", "tray", "portion",
-    "section", "bunch", "cored", "premium", "non-meat",
+    "wrap", "ring", "cream", "relief", "decor", "style", "plain", "link", "line", "service", "equipment", "day", "tray",
+    "portion", "section", "bunch", "cored", "premium", "non-meat",
 }  # fmt: skip
 _LOOSE = {  # adjectives that do not narrow a vague noun: "frozen sticks", "natural foods"
     "frozen", "liquid", "dry", "natural", "organic", "flavored", "refrigerated", "packaged", "premium", "specialty", "boxed",
