@@ -8,6 +8,7 @@ import pytest
 
 from backend.data import schema
 from backend.data.schema import Dataset
+from backend.instructions.words import words
 
 # title, department, category
 ITEMS = [
@@ -52,14 +53,15 @@ def tiny() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def dataset() -> Dataset:
+def shop() -> Dataset:
     return tiny()
 
 
 def fake_encode(texts: list[str]) -> np.ndarray:
-    """Unit vectors of hashed words: texts that share words are near. Shape: (n, 256)"""
+    """Hashed stems of the content words: texts that share them are near. Shape: (n, 256)"""
     vectors = np.full((len(texts), 256), 1e-3, np.float32)
     for row, text in enumerate(texts):
-        for word in text.lower().replace(",", " ").replace(".", " ").replace("?", " ").split():
-            vectors[row, zlib.crc32(word.encode()) % 256] += 1
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        for word in words(text):
+            if not word.is_function:
+                vectors[row, zlib.crc32(word.stem.encode()) % 256] += 1
+    return vectors

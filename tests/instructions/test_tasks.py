@@ -30,9 +30,9 @@ def contexts(n_items: int, n: int = 150) -> list[Context]:
     return made
 
 
-def labels(dataset: Dataset, task: str) -> list[tuple[Context, Labelled | None]]:
-    rule, rng = registry(dataset)[task], np.random.default_rng(1)
-    return [(context, rule.label(context, rng)) for context in contexts(dataset.n_items)]
+def labels(shop: Dataset, task: str) -> list[tuple[Context, Labelled | None]]:
+    rule, rng = registry(shop)[task], np.random.default_rng(1)
+    return [(context, rule.label(context, rng)) for context in contexts(shop.n_items)]
 
 
 def rows(mask_or_rows: np.ndarray) -> set[int]:
@@ -55,14 +55,14 @@ def check(context: Context, label: Labelled | None, allowed: set[int] | None) ->
         assert not label.allowed.flags.writeable
 
 
-def test_just_for_you(dataset: Dataset) -> None:
-    for context, label in labels(dataset, "JustForYou"):
+def test_just_for_you(shop: Dataset) -> None:
+    for context, label in labels(shop, "JustForYou"):
         check(context, label, None)
 
 
-def test_category(dataset: Dataset) -> None:
-    items, seen = dataset.items, []
-    for context, label in labels(dataset, "Category"):
+def test_category(shop: Dataset) -> None:
+    items, seen = shop.items, []
+    for context, label in labels(shop, "Category"):
         if label is None:
             assert all(items[schema.CATEGORY][row] == "" for row in context.basket)
             continue
@@ -74,12 +74,12 @@ def test_category(dataset: Dataset) -> None:
     assert 0.05 < len(departments) / len(seen) < 0.4  # about a quarter, less those that share a category's name
 
 
-def test_category_and_department_of_one_name_are_one_set(dataset: Dataset) -> None:
-    assert rows(ItemIndex(dataset).named("toys")) == {8, 9, 10}
+def test_category_and_department_of_one_name_are_one_set(shop: Dataset) -> None:
+    assert rows(ItemIndex(shop).named("toys")) == {8, 9, 10}
 
 
-def test_unknown_names(dataset: Dataset) -> None:
-    index = ItemIndex(dataset)
+def test_unknown_names(shop: Dataset) -> None:
+    index = ItemIndex(shop)
     with pytest.raises(RequestError, match=r"Did you mean: Frozen pizzas"):
         index.named("Frozen piza")
     with pytest.raises(RequestError):
@@ -88,9 +88,9 @@ def test_unknown_names(dataset: Dataset) -> None:
         index.answering("submarine")
 
 
-def test_query(dataset: Dataset) -> None:
+def test_query(shop: Dataset) -> None:
     asked = []
-    for context, label in labels(dataset, "Query"):
+    for context, label in labels(shop, "Query"):
         possible = {query for query, answers in QUERIES.items() if set(answers) & set(context.basket.tolist())}
         if label is None:
             assert not possible
@@ -98,29 +98,29 @@ def test_query(dataset: Dataset) -> None:
         query = label.slots["query"]
         asked.append((query, possible))
         assert query in possible
-        assert rows(ItemIndex(dataset).answering(query)) == set(QUERIES[query])
+        assert rows(ItemIndex(shop).answering(query)) == set(QUERIES[query])
         check(context, label, set(QUERIES[query]))
     both = [query for query, possible in asked if {"milk", "whole milk"} <= possible]
     assert both.count("whole milk") > both.count("milk") > 0  # the specific one more often, never only it
 
 
-def test_discover(dataset: Dataset) -> None:
-    categories = dataset.items[schema.CATEGORY]
-    for context, label in labels(dataset, "Discover"):
+def test_discover(shop: Dataset) -> None:
+    categories = shop.items[schema.CATEGORY]
+    for context, label in labels(shop, "Discover"):
         recent = sorted(set(context.history_steps.tolist()))[-10:]
         known = {categories[row] for row, step in zip(context.history, context.history_steps, strict=True) if step in recent}
-        check(context, label, {row for row in range(dataset.n_items) if categories[row] not in known})
+        check(context, label, {row for row in range(shop.n_items) if categories[row] not in known})
 
 
-def test_labels_are_reproducible(dataset: Dataset) -> None:
-    for task in registry(dataset):
-        for (_, one), (_, two) in zip(labels(dataset, task), labels(dataset, task), strict=True):
+def test_labels_are_reproducible(shop: Dataset) -> None:
+    for task in registry(shop):
+        for (_, one), (_, two) in zip(labels(shop, task), labels(shop, task), strict=True):
             assert (one is None) == (two is None)
             assert one is None or (one.slots == two.slots and np.array_equal(one.targets, two.targets))
 
 
-def test_registry_is_complete(dataset: Dataset) -> None:
-    for name, task in registry(dataset).items():
+def test_registry_is_complete(shop: Dataset) -> None:
+    for name, task in registry(shop).items():
         assert task.name == name
         assert task.group
         assert task.description.endswith(".")
@@ -128,8 +128,8 @@ def test_registry_is_complete(dataset: Dataset) -> None:
         assert all(set(slots_of(wording)) == set(task.slots) for wording in wordings(name))
 
 
-def test_without_queries_there_is_no_query_task(dataset: Dataset) -> None:
-    bare = replace(dataset, queries=dataset.queries.iloc[:0])
+def test_without_queries_there_is_no_query_task(shop: Dataset) -> None:
+    bare = replace(shop, queries=shop.queries.iloc[:0])
     assert all(label is None for _, label in labels(bare, "Query"))
 
 

@@ -1,0 +1,200 @@
+"""Price limits in free text: "under $5", "between 2 and 4 dollars", "nothing over ten dollars".
+
+- First the amounts are found, then the words before and after each say whether it is a limit, and which.
+- Money shows by its currency ("$5", "five dollars"). A bare number counts only where the clause ends behind it ("under 5
+  please", not "under 500 calories") and no age stands before it ("kids under 5").
+- An amount that is no price behind a comparator ("under $abc", "under $-3") is the user's error, never ignored.
+- An amount without a comparator ("a $5 wine") is no limit: it stays in the text.
+- Digits are read by price-parser, which knows thousands and decimal separators.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from price_parser import Price
+
+from backend.errors import RequestError
+
+_MEND = "Write a price in dollars, such as “under $5” or “between $2 and $4”"
+# fmt: off
+_SMALL = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]
+# fmt: on
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"]
+_VALUE = {word: value for value, word in enumerate(_SMALL)} | {word: 10 * value for value, word in enumerate(_TENS, 2)}
+_VALUE |= {"a": 1, "an": 1}
+
+_UNIT = r"\$|€|£|¢|(?:usd|dollars?|bucks?|cents?|euros?)\b"
+_SIGN = r"(?<![\d$¢])(?<![\d$¢] )[-−]|minus\s"  # between two numbers a dash is no sign
+_AMOUNT = re.compile(
+    rf"(?P<sign>{_SIGN})?\s*(?P<symbol>us\$|[$€£])?\s*(?P<inner>{_SIGN})?"
+    rf"(?:(?P<digits>\d+(?:[.,]\d+)*|\.\d+)|\b(?P<words>(?:{'|'.join(_TENS)})(?:[\s-](?:{'|'.join(_SMALL)}))?|"
+    rf"{'|'.join(sorted(_SMALL, key=len, reverse=True))}|an?))"
+    rf"\s*(?P<unit>{_UNIT})?(?!\w|[.,]\d)"
+    r"|(?P<junk>[$€£]\s*\S*|\b[^\W\d]+\s(?:dollars|bucks|cents)\b)",
+    re.IGNORECASE,
+)
+_NOT = r"(?:(?P<neg>no|not|nothing|none|never)\s+)?"
+_BEFORE = re.compile(
+    rf"(?<!\w){_NOT}(?:"
+    r"(?P<less>under|below|(?:less|lower|cheaper)\s+than|at\s+most|up\s+to|within|<=|≤|<|"
+    r"(?:max(?:imum)?|budget|limit)(?:\s+price)?(?:\s+(?:of|is)|:)?)|"
+    r"(?P<more>over|above|(?:more|higher|dearer|pricier)\s+than|more\s+expensive\s+than|exceeding|at\s+least|starting\s+at|>=|≥|>|"
+    r"min(?:imum)?(?:\s+price)?(?:\s+(?:of|is)|:)?))\s*\Z",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"\s*(?:(?P<less>(?:or|and)\s+(?:less|under|below|cheaper|lower)|max(?:imum)?|tops|at\s+most|budget|limit)|"
+    r"(?P<more>(?:or|and)\s+(?:more|over|above|up|higher)|min(?:imum)?|at\s+least))\b",
+    re.IGNORECASE,
+)
+_ONLY_MONEY = re.compile(r"cheaper|dearer|pricier|expensive|price|budget", re.IGNORECASE)  # then a bare number is money too
+_AGE = re.compile(
+    r"\b(?:aged?|ages|kids?|child(?:ren)?|boys?|girls?|toddlers?|bab(?:y|ies)|people|adults?|anyone)\s*\Z", re.IGNORECASE
+)
+_ENDS = re.compile(
+    r"\s*(?:\Z|[.,;:!?)&]|(?:and|or|but|for|to|please|thanks|each|apiece|with|in|that|which|from|per|nothing|not|no|i|we)\b)",
+    re.I,
+)
+_RANGE = re.compile(r"\s*(?:and|to|[-–—])\s*\Z", re.IGNORECASE)
+_BETWEEN = re.compile(r"\b(?:between|from)\s*\Z", re.IGNORECASE)
+_LEAD = re.compile(r"\b(?:and|but|for|at|a|with|prices?|priced|costs?|costing|that|which|is|are)\s+\Z", re.IGNORECASE)
+_TAIL = re.compile(r"\s+(?:each|apiece|per\s+(?:item|piece))\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Price limits of a text, in dollars, both inclusive, and the text without the words that said so."""
+
+    min_price: float | None
+    max_price: float | None
+    rest: str
+
+
+@dataclass(frozen=True)
+class _Amount:
+    text: str
+    start: int
+    stop: int
+    money: bool  # has a currency
+    in_words: bool
+    value: float | None  # None: no price that the data could have
+
+    def price(self) -> float:
+        if self.value is None:
+            raise RequestError(f"{self.text!r} is no price", mend=_MEND)
+        return self.value
+
+
+def parse_price(text: str, where: str = "price") -> float:
+    """A single price in dollars: "5", "$3.50", "five dollars", "80 cents".
+
+    Raises:
+        RequestError: no price, not above zero, or another currency.
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None or match["words"] in ("a", "an"):
+        raise RequestError(f"{text!r} is no price", where, "Write a number of dollars above zero, such as 5 or 3.50")
+    try:
+        return _amount(match).price()
+    except RequestError as error:
+        raise RequestError(error.what, where, "Write a number of dollars above zero, such as 5 or 3.50") from None
+
+
+def read_limits(text: str) -> Limits:
+    """The price limits that a text states; several are combined.
+
+    Raises:
+        RequestError: a limit that is no price, or limits that exclude each other.
+    """
+    lows: list[float] = []
+    highs: list[float] = []
+    cuts: list[tuple[int, int]] = []
+    amounts = [_amount(match) for match in _AMOUNT.finditer(text)]
+    at = 0
+    while at < len(amounts):
+        amount, following = amounts[at], amounts[at + 1] if at + 1 < len(amounts) else None
+        if following and (start := _range_start(text, amount, following)) is not None:
+            ends = sorted((amount.price() if amount.money else _with_unit_of(amount, following), following.price()))
+            lows.append(ends[0])
+            highs.append(ends[1])
+            cuts.append((start, following.stop))
+            at += 2
+            continue
+        at += 1
+        before, after = _BEFORE.search(text, max(0, amount.start - 60), amount.start), _AFTER.match(text, amount.stop)
+        limit = before or after
+        if limit is None or not _is_money(text, amount, limit, after if before is None else None):
+            continue
+        upper = (limit["less"] is not None) != bool(before and before["neg"])
+        (highs if upper else lows).append(amount.price())
+        cuts.append((before.start() if before else amount.start, amount.stop if before else limit.end()))
+    low, high = max(lows, default=None), min(highs, default=None)
+    if low is not None and high is not None and low > high:
+        raise RequestError(f"no price is at least ${low:g} and at most ${high:g}", mend=_MEND)
+    return Limits(low, high, cut_out(text, [_widened(text, *span) for span in cuts]))
+
+
+def cut_out(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text without some spans, its spaces and commas mended."""
+    if not spans:
+        return text
+    for start, stop in sorted(spans, reverse=True):
+        text = f"{text[:start]} {text[stop:]}"
+    text = re.sub(r"\s+(?=[,.;:!?])", "", " ".join(text.split()))
+    return re.sub(r"[,;:](?:\s*[,;:.])+", ",", text).strip(" ,;:-")
+
+
+def _amount(match: re.Match[str]) -> _Amount:
+    text = match[0].strip()
+    currency = f"{match['symbol'] or ''}{match['unit'] or ''}".lower()
+    value: float | None = None
+    if match["digits"]:
+        amount = Price.fromstring(match["digits"]).amount
+        value = None if amount is None else float(amount)
+    elif match["words"]:
+        value = float(sum(_VALUE[word] for word in re.split(r"[\s-]", match["words"].lower())))
+    if value is not None and (currency.startswith("cent") or currency == "¢"):
+        value /= 100
+    impossible = match["sign"] or match["inner"] or any(foreign in currency for foreign in ("€", "£", "euro")) or not value
+    start = match.start() + (len(match[0]) - len(match[0].lstrip()))
+    stop = start + len(text)
+    return _Amount(text, start, stop, bool(currency or match["junk"]), bool(match["words"]), None if impossible else value)
+
+
+def _is_money(text: str, amount: _Amount, limit: re.Match[str], after: re.Match[str] | None) -> bool:
+    if amount.money:
+        return True
+    if _ONLY_MONEY.search(limit[0]):
+        return True
+    end = after.end() if after else amount.stop
+    return not amount.in_words and _ENDS.match(text, end) is not None and not _AGE.search(text[: limit.start()])
+
+
+def _range_start(text: str, one: _Amount, two: _Amount) -> int | None:
+    """Where a range of two amounts starts, or None when they are none."""
+    if not _RANGE.match(text, one.stop, two.start):
+        return None
+    between = _BETWEEN.search(text, 0, one.start)
+    if not (one.money or two.money or (between and not one.in_words and _ENDS.match(text, two.stop))):
+        return None
+    if not between and _BEFORE.search(text, 0, one.start):  # "over $2 and …": the comparator has its own amount
+        return None
+    return between.start() if between else one.start
+
+
+def _with_unit_of(one: _Amount, two: _Amount) -> float:
+    """In "50 to 80 cents" both are cents."""
+    return one.price() / (100 if re.search(r"cent|¢", two.text, re.IGNORECASE) else 1)
+
+
+def _widened(text: str, start: int, stop: int) -> tuple[int, int]:
+    """A price phrase with the words that only lead to it or follow from it."""
+    while lead := _LEAD.search(text, 0, start):
+        start = lead.start()
+    tail = _TAIL.match(text, stop)
+    return start, tail.end() if tail else stop

