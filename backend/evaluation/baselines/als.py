@@ -28,9 +28,9 @@ class ALS(Baseline):
     name = "ALS"
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
         {"factors": factors, "alpha": alpha, "regularization": regularization}
-        for factors in (64, 192)
-        for alpha in (2.0, 10.0, 40.0)
-        for regularization in (0.1, 10.0)
+        for factors in (64, 128)
+        for alpha in (1.0, 2.0, 10.0)
+        for regularization in (10.0, 30.0)
     )
 
     def __init__(
@@ -38,8 +38,8 @@ class ALS(Baseline):
         dataset: Dataset,
         split: Split,
         factors: int = 64,
-        alpha: float = 10.0,
-        regularization: float = 10.0,
+        alpha: float = 2.0,
+        regularization: float = 30.0,
         half_life: float | None = None,
         iterations: int = 12,
         seed: int = 7,

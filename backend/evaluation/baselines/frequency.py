@@ -3,7 +3,7 @@
 - `OwnFrequency`: Σ over the household's purchases of an item of 0.5^(age / half-life). Popularity only breaks ties and fills the
   places after the household's own items, so with bought items hidden it *is* popularity restricted to unseen items.
 - `OwnFrequencyPopularity`: the same sum plus `strength` × the share of training baskets that hold the item: a household with a
-  short history leans on everybody's purchases.
+  short history leans on everybody's purchases. With `days`, only the baskets of the last days of training are counted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from backend.data.schema import Dataset
 from backend.data.split import Split
@@ -43,13 +44,21 @@ class OwnFrequencyPopularity(Baseline):
 
     name = "own frequency + popularity"
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"half_life": days, "strength": strength} for days in (30, 60, 90, 180) for strength in (0.3, 1, 3, 10)
+        {"half_life": half_life, "strength": strength, "days": days}
+        for half_life in (60, 90, 180)
+        for strength in (3, 10, 30, 100)
+        for days in (14, None)
     )
 
-    def __init__(self, dataset: Dataset, split: Split, half_life: float = 90.0, strength: float = 1.0) -> None:
+    def __init__(
+        self, dataset: Dataset, split: Split, half_life: float = 90.0, strength: float = 10.0, days: int | None = 14
+    ) -> None:
         super().__init__(dataset)
         self.half_life, self.strength = half_life, strength
-        self.share = (purchase_counts(dataset, split) / max(len(split.train), 1)).astype(np.float32)
+        counts = purchase_counts(dataset, split, last_days=days)
+        times = split.train["time"]
+        window = len(times) if days is None else int((times >= times.max() - pd.Timedelta(days=days)).sum())
+        self.share = (counts / max(window, 1)).astype(np.float32)  # baskets of the window that hold the item
 
     def scores(self, cases: Sequence[Case]) -> Floats:
         """Own purchases and everybody's, added."""

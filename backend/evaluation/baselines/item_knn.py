@@ -4,7 +4,7 @@
     score(j) = Σ_{i in history} w_i s(i, j)             w_i = 0.5^(age / half-life), summed over the purchases of i
 
 Only the `neighbours` largest s(i, ·) of each item are kept. `own` is the weight of the diagonal: 0 scores an item by its
-neighbours alone, 1 also by itself, which is own frequency.
+neighbours alone, a large one mostly by itself, which is own frequency.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class ItemKNN(Baseline):
     name = "item-kNN"
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
         {"neighbours": neighbours, "shrinkage": shrinkage, "half_life": days, "own": own}
-        for neighbours in (50, 200)
+        for neighbours in (100, 400)
         for shrinkage in (10.0, 100.0)
         for days in (30.0, 90.0)
-        for own in (0.0, 1.0)
+        for own in (0.0, 1.0, 10.0)
     )
 
     def __init__(
         self,
         dataset: Dataset,
         split: Split,
-        neighbours: int = 200,
+        neighbours: int = 400,
         shrinkage: float = 100.0,
         half_life: float = 90.0,
-        own: float = 1.0,
+        own: float = 10.0,
     ) -> None:
         super().__init__(dataset)
         self.half_life = half_life

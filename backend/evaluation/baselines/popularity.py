@@ -36,7 +36,7 @@ class RecentPopularity(Baseline):
     name = "recent popularity"
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple({"days": days} for days in (7, 14, 28, 56, 112))
 
-    def __init__(self, dataset: Dataset, split: Split, days: int = 28) -> None:
+    def __init__(self, dataset: Dataset, split: Split, days: int = 14) -> None:
         super().__init__(dataset)
         older = purchase_counts(dataset, split)
         self.counts = purchase_counts(dataset, split, last_days=days) + older / (1 + older.sum())
