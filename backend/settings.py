@@ -38,15 +38,15 @@ class GroundingSettings(Frozen):
     """Multi-view semantic grounding (SIGMA §1.1)."""
 
     id_dim: int = Field(128, ge=2)  # width of the frozen behaviour (ID) embedding
-    dim: int = Field(128, ge=2)  # width of the grounded text vector
-    hidden: int = Field(512, ge=2)  # width of the projection's hidden layer
+    dim: int = Field(256, ge=2)  # width of the grounded text vector
+    hidden: int = Field(1024, ge=2)  # width of the projection's hidden layer
     views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")  # relevance views that train
-    pairs_per_view: int = Field(60_000, ge=1)  # training pairs drawn from each view (balanced)
+    pairs_per_view: int = Field(30_000, ge=1)  # training pairs drawn from each view (balanced)
     batch: int = Field(512, ge=2)  # pairs in a batch, B; 2B entities
-    epochs: int = Field(8, ge=1)  # passes over the balanced pairs
+    epochs: int = Field(6, ge=1)  # passes over the balanced pairs
     lr: float = 1e-3  # peak learning rate of AdamW
     tau: float = 0.07  # temperature of P_text and P_ID
-    lambda_kd: float = 0.3  # weight of L_KD
+    lambda_kd: float = 2.0  # weight of L_KD
 
 
 class TokenSettings(Frozen):

@@ -34,6 +34,8 @@ def nearest(cos: np.ndarray, m: int) -> np.ndarray:
     if cos.shape[1] > FAISS_THRESHOLD:
         # one-dimensional inner products with 1 are the cosines themselves: faiss only selects
         finite = np.where(np.isfinite(cos), cos, -2.0).astype(np.float32)
-        rows = [faiss.knn(np.ones((1, 1), np.float32), row[:, None], m, metric=faiss.METRIC_INNER_PRODUCT)[1][0] for row in finite]
+        rows = [
+            faiss.knn(np.ones((1, 1), np.float32), row[:, None], m, metric=faiss.METRIC_INNER_PRODUCT)[1][0] for row in finite
+        ]
         return np.stack(rows)
     return np.argsort(-cos, axis=1, kind="stable")[:, :m]

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def _households(basket: sp.csr_matrix, user: np.ndarray, n_items: int) -> sp.csr
     bounds = np.searchsorted(user[order], np.arange(int(user.max(initial=-1)) + 2))
     total = sp.csr_matrix((n_items, n_items), dtype=np.float32)
     part: list[sp.csr_matrix] = []
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds.tolist()):
         own = basket[order[low:high]]
         both = own.T @ own
         both.data[:] = 1.0

@@ -30,6 +30,9 @@ from backend.settings import GroundingSettings
 class Projection(nn.Module):
     """Down-projection of frozen sentence vectors to the grounded space.
 
+    Starts as the principal components of the texts, so that training adds to what the sentence encoder knows instead of
+    finding it again.
+
     Shape:
         input: (n, in_dim); output: (n, dim), unit norm.
     """
@@ -37,7 +40,18 @@ class Projection(nn.Module):
     def __init__(self, in_dim: int, hidden: int, dim: int) -> None:
         super().__init__()
         self.skip = nn.Linear(in_dim, dim, bias=False)
-        self.mlp = nn.Sequential(nn.LayerNorm(in_dim), nn.Linear(in_dim, hidden), nn.GELU(), nn.Dropout(0.1), nn.Linear(hidden, dim))
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(in_dim), nn.Linear(in_dim, hidden), nn.GELU(), nn.Dropout(0.1), nn.Linear(hidden, dim)
+        )
+        nn.init.zeros_(self.mlp[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.mlp[-1].bias)  # type: ignore[arg-type]
+
+    def start_from(self, vectors: Tensor) -> None:
+        """Set the skip connection to the first principal components (uncentred) of the vectors. Shape: (n, in_dim)."""
+        rank = min(self.skip.out_features, *vectors.shape)
+        with torch.no_grad():
+            self.skip.weight.zero_()
+            self.skip.weight[:rank] = torch.linalg.svd(vectors, full_matrices=False).Vh[:rank]
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Project and normalise."""
@@ -108,6 +122,7 @@ def train_grounder(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     projection = Projection(text_vectors.shape[1], settings.hidden, settings.dim)
+    projection.start_from(torch.from_numpy(text_vectors))
     known = positives(views, len(text_vectors))
     text, ids = torch.from_numpy(text_vectors), torch.from_numpy(id_vectors)
     has_id = torch.from_numpy(np.linalg.norm(id_vectors, axis=1) > 0)
@@ -118,7 +133,7 @@ def train_grounder(
     curve: list[tuple[int, float, float]] = []
     step = 0
     for _ in range(settings.epochs):
-        pairs = np.concatenate([view.train[rng.integers(len(view.train), size=settings.pairs_per_view)] for view in trained])
+        pairs = np.concatenate([_draw(view.train, settings.pairs_per_view, rng) for view in trained])
         rng.shuffle(pairs)
         for start in range(0, len(pairs) - settings.batch + 1, settings.batch):
             if cancel:
@@ -143,6 +158,12 @@ def train_grounder(
                 curve.append((step, loss_cl.item(), loss_kd.item()))
                 report(Progress("grounding", step, total, metrics={"L_CL": loss_cl.item(), "L_KD": loss_kd.item()}))
     return Grounded(projection.eval(), curve)
+
+
+def _draw(pairs: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Pairs with every anchor equally likely: a broad query has hundreds of pairs, a precise one three. Shape: (size, 2)."""
+    edges = np.cumsum(1.0 / np.bincount(pairs[:, 0])[pairs[:, 0]])
+    return pairs[np.minimum(np.searchsorted(edges, rng.random(size) * edges[-1]), len(pairs) - 1)]
 
 
 def _same_or_positive(known: sp.csr_matrix, entity: np.ndarray) -> np.ndarray:

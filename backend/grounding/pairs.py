@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,9 @@ _HELD_KNOWLEDGE = 0.2
 _PARTNERS = 15  # collaborative partners an item, strongest first
 _MIN_HOUSEHOLDS = 10  # households with both in one basket that make a pair believable
 _MIN_PMI = 0.5
+_YEAR = 2017  # the year whose windows name the calendar words (the data's own year)
+_PHRASES = ("{}", "something for {}", "{} shopping", "a {} party")  # how people say a calendar word; the bare word comes first
+_SURPRISE = 3.0  # … and the surplus is this many standard deviations: rare items look seasonal by chance
 _LIFT = 1.5  # an item belongs to a season when it sells this many times its usual share in it
 _MEANING_TOP = 40  # items nearest in meaning to a calendar word …
 _MEANING_COS = 0.35  # … if at least this similar
@@ -60,13 +64,13 @@ class Entities:
 def build_entities(dataset: Dataset) -> Entities:
     """Texts of all entities of a dataset."""
     queries = list(dict.fromkeys(dataset.queries[c.QUERY]))
-    words = calendar_words()
-    return Entities([*dataset.items[c.TEXT], *queries, *words], dataset.n_items, len(queries))
+    phrases = [phrase.format(word) for word in calendar_words() for phrase in _PHRASES]
+    return Entities([*dataset.items[c.TEXT], *queries, *phrases], dataset.n_items, len(queries))
 
 
 def calendar_words() -> list[str]:
     """The calendar and season words that the knowledge view links to items."""
-    return list(dict.fromkeys(calendar.windows(2017)["word"]))
+    return list(dict.fromkeys(calendar.windows(_YEAR)["word"]))
 
 
 def collaborative(together: Together, seed: int) -> View:
@@ -96,26 +100,42 @@ def semantic(dataset: Dataset, seed: int) -> View:
 
 
 def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, text_vectors: np.ndarray, seed: int) -> View:
-    """Calendar word ↔ item pairs, by lift in the training weeks and by meaning.
+    """Calendar phrase ↔ item pairs, by lift in the training weeks and by meaning; (word, item) pairs are held out for all phrases of a word.
 
     Shape:
         train_events: (events,) bool.
         text_vectors: (entities, 384) unit norm, of all entities.
     """
-    windows = calendar.windows(2017)
+    windows = calendar.windows(_YEAR)
     words = calendar_words()
+    sales = np.bincount(dataset.events.loc[train_events, c.EVENT_ITEM], minlength=dataset.n_items)
     first = entities.n_items + entities.n_queries
-    cosine = text_vectors[first : first + len(words)] @ text_vectors[: entities.n_items].T  # (words, items)
-    pairs: set[tuple[int, int]] = set()
+    linked: set[tuple[int, int]] = set()
     for row, word in enumerate(words):
-        near = np.argsort(-cosine[row], kind="stable")[:_MEANING_TOP]
-        pairs.update((first + row, int(item)) for item in near if cosine[row, item] >= _MEANING_COS)
+        cosine = text_vectors[: entities.n_items] @ text_vectors[first + row * len(_PHRASES)]  # (items,)
+        near = np.argsort(-cosine, kind="stable")[:_MEANING_TOP]
+        linked.update((row, int(item)) for item in near if cosine[item] >= _MEANING_COS)
         for window in windows[windows["word"] == word].itertuples():
-            lift = calendar.lift(dataset, train_events, window)
-            pairs.update((first + row, int(item)) for item in np.flatnonzero(np.nan_to_num(lift) >= _LIFT))
-    array = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+            lift = np.nan_to_num(calendar.lift(dataset, train_events, window))
+            share = _share(dataset, train_events, window)
+            surprise = (lift - 1.0) * np.sqrt(sales * share)  # standard deviations above the usual share, if sales were Poisson
+            linked.update((row, int(item)) for item in np.flatnonzero((lift >= _LIFT) & (surprise >= _SURPRISE)))
+    array = np.array(sorted(linked), np.int64).reshape(-1, 2)
     held = np.random.default_rng(seed).random(len(array)) < _HELD_KNOWLEDGE
-    return View("knowledge", array[~held], array[held])
+    phrases = np.arange(len(_PHRASES))
+
+    def spread(pairs: np.ndarray) -> np.ndarray:
+        anchors = first + pairs[:, :1] * len(_PHRASES) + phrases  # (pairs, phrases)
+        return np.stack([anchors.ravel(), np.repeat(pairs[:, 1], len(phrases))], axis=1)
+
+    return View("knowledge", spread(array[~held]), spread(array[held]))
+
+
+def _share(dataset: Dataset, train_events: np.ndarray, window: Any) -> float:
+    """Share of all training lines that fall into a window."""
+    times = dataset.events.loc[train_events, c.TIME]
+    inside = (times >= window.start) & (times < window.end + pd.Timedelta(days=1))
+    return float(inside.mean()) if len(times) else 0.0
 
 
 def positives(views: Sequence[View], n_entities: int) -> sp.csr_matrix:

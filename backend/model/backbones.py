@@ -73,7 +73,11 @@ class Backbone(nn.Module, ABC):
         """
         additive = torch.zeros(mask.shape, dtype=embeds.dtype).masked_fill(~mask, torch.finfo(embeds.dtype).min)
         out = self.decoder()(
-            inputs_embeds=embeds, attention_mask=additive, position_ids=positions, past_key_values=cache, use_cache=cache is not None
+            inputs_embeds=embeds,
+            attention_mask=additive,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
         )
         return out.last_hidden_state
 

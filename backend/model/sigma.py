@@ -43,7 +43,9 @@ class ProjFuse(nn.Module):
         self.text = nn.Linear(store.text.shape[1], hidden)
         self.image = nn.Linear(store.image.shape[1], hidden) if store.image is not None else None
         self.absent_id = nn.Parameter(torch.zeros(hidden))
-        self.fuse = nn.Sequential(nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, item_dim))
+        self.fuse = nn.Sequential(
+            nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, item_dim)
+        )
         self.skip = nn.Linear(hidden, item_dim, bias=False)
 
     def forward(self, ids: Tensor, text: Tensor, image: Tensor | None, known: Tensor) -> Tensor:
@@ -110,7 +112,9 @@ class SigmaModel(nn.Module):
         tokens: codebook size.
     """
 
-    def __init__(self, backbone: Backbone, store: ItemStore, model: ModelSettings, tokens: TokenSettings, dropout: float = 0.0) -> None:
+    def __init__(
+        self, backbone: Backbone, store: ItemStore, model: ModelSettings, tokens: TokenSettings, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.settings = model
@@ -240,7 +244,9 @@ class SigmaModel(nn.Module):
         else:
             candidates = self._members[self._prefix_of[targets.item]]  # (q, largest)
             logits = torch.einsum("qd,qcd->qc", h, soft[candidates.clamp(min=0)]) / tau
-        other = (candidates[:, :, None] == targets.also[:, None, :]).any(-1) if self.levels else _mark(candidates.shape, targets.also)
+        other = (
+            (candidates[:, :, None] == targets.also[:, None, :]).any(-1) if self.levels else _mark(candidates.shape, targets.also)
+        )
         blocked = (candidates < 0) | other
         blocked &= candidates != targets.item[:, None]
         logits = logits.masked_fill(blocked, float("-inf"))

@@ -81,7 +81,9 @@ def train_model(
     decay = [p for p in parameters.values() if p.ndim >= 2]
     rest = [p for p in parameters.values() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=settings.lr, betas=(0.9, 0.98)
+        [{"params": decay, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        lr=settings.lr,
+        betas=(0.9, 0.98),
     )
     per_epoch = max(1, len(sampler) // settings.batch)
     total = per_epoch * settings.epochs
@@ -94,7 +96,9 @@ def train_model(
 
     def save() -> None:
         if checkpoint:
-            header = {"step": step, "seconds": spent + time.perf_counter() - began, "total": total} | ({"planned": 1} if planned else {})
+            header = {"step": step, "seconds": spent + time.perf_counter() - began, "total": total} | (
+                {"planned": 1} if planned else {}
+            )
             _save(checkpoint, parameters, optimizer, header)
 
     orders: dict[int, np.ndarray] = {}
@@ -158,6 +162,8 @@ def _load(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.opti
         with safe_open(path, framework="pt") as file:
             header = {key: float(value) for key, value in (file.metadata() or {}).items()}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        if any(tensors[f"weight.{name}"].shape != parameter.shape for name, parameter in parameters.items()):
+            raise ValueError("of another model")
         for name, parameter in parameters.items():
             parameter.data.copy_(tensors[f"weight.{name}"])
             moments = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}

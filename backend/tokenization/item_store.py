@@ -40,7 +40,9 @@ class ItemStore:
         if self.image is not None:
             lengths.add(len(self.image))
         if len(lengths) != 1:
-            raise WorkspaceError(f"item store and semantic IDs disagree on the number of items: {sorted(lengths)}", mend="build again")
+            raise WorkspaceError(
+                f"item store and semantic IDs disagree on the number of items: {sorted(lengths)}", mend="build again"
+            )
 
     def __len__(self) -> int:
         return len(self.sids)

@@ -90,7 +90,12 @@ def rq_kmeans(
         if cancel:
             cancel.check()
         kmeans = faiss.Kmeans(
-            vectors.shape[1], k, niter=settings.iterations, seed=seed + level, min_points_per_centroid=1, max_points_per_centroid=10**6
+            vectors.shape[1],
+            k,
+            niter=settings.iterations,
+            seed=seed + level,
+            min_points_per_centroid=1,
+            max_points_per_centroid=10**6,
         )
         kmeans.train(residual)
         book = np.asarray(kmeans.centroids, np.float32).reshape(k, -1)

@@ -1,0 +1,179 @@
+"""One evaluation run of a workspace: baselines tuned on validation, fusion tuned on validation, everything measured on one split.
+
+All recommenders answer the same cases in the same run. Other workspaces may join (ablations, other backbones): their models
+answer too, with fusion tuned for them in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from backend.data.schema import Dataset
+from backend.data.split import split
+from backend.data.store import dataset_settings, open_dataset
+from backend.errors import RequestError, WorkspaceError
+from backend.evaluation.baselines import BASELINES, fit
+from backend.evaluation.cases import Case, build_cases
+from backend.evaluation.components import compute
+from backend.evaluation.fusion_tuning import Tuned, tune_fusion
+from backend.evaluation.protocol import Evaluation, evaluate
+from backend.evaluation.sigma import SigmaRecommender
+from backend.evaluation.tuning import tune
+from backend.generation.generator import Generator, load_generator
+from backend.instructions.tasks import registry
+from backend.progress import CancelToken, Report, silent
+from backend.settings import FusionSettings
+from backend.workspace import Workspace
+
+OURS = "SIGMA"
+_DEFAULT_BASELINES = tuple(BASELINES)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Result of a run; `presets` holds the tuned fusion of each task."""
+
+    evaluation: Evaluation
+    presets: dict[str, FusionSettings]
+    split: str
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """results, differences, timings."""
+        return {
+            "results": self.evaluation.results,
+            "differences": self.evaluation.differences,
+            "timings": self.evaluation.timings,
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able headline: HR@10, NDCG@10, Recall@10 of every recommender by task and view."""
+        chosen = self.evaluation.results
+        chosen = chosen[
+            (chosen["slice"] == "all") & (chosen["k"] == 10) & chosen["metric"].isin(["hr", "ndcg", "recall", "constraint"])
+        ]
+        return {
+            "split": self.split,
+            "results": chosen.to_dict("records"),
+            "fusion": {task: setting.model_dump() for task, setting in self.presets.items()},
+            **{key: self.evaluation.about.get(key) for key in ("commit", "date", "machine", "seed", "resamples")},
+        }
+
+
+def evaluate_workspace(
+    workspace: Workspace,
+    split_name: Literal["validation", "test"] = "test",
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+    others: Sequence[tuple[str, Workspace]] = (),
+    baselines: Sequence[str] = _DEFAULT_BASELINES,
+    limit: int | None = None,
+    seed: int = 7,
+) -> Run:
+    """Measure a workspace and, unless it is read-only, write the evaluation stage.
+
+    Args:
+        others: further (name, workspace) whose models answer the same cases; they must hold the same dataset.
+        baselines: names of `BASELINES`.
+        limit: at most this many households (for a first look); None = all.
+
+    Raises:
+        RequestError: unknown split, baseline, or another workspace with another dataset.
+        WorkspaceError: a stage is missing, stale or damaged.
+    """
+    unknown = set(baselines) - set(BASELINES)
+    if split_name not in ("validation", "test") or unknown:
+        raise RequestError(f"unknown {'baseline' if unknown else 'split'} {(sorted(unknown) or [split_name])[0]!r}")
+    dataset = open_dataset(workspace, report)
+    parts = split(dataset, dataset_settings(workspace))
+    tasks = registry(dataset)
+    validation = build_cases(dataset, _head(parts.validation, limit), tasks, seed)
+    asked = build_cases(dataset, _head(parts.test if split_name == "test" else parts.validation, limit), tasks, seed)
+    if not asked or not validation:
+        raise WorkspaceError(
+            "no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough: see DataSettings"
+        )
+    about: dict[str, Any] = {"split": split_name, "tuned": {}, "fusion": {}}
+    recommenders: list[Any] = []
+    for name in baselines:
+        chosen = tune(name, dataset, parts, validation, report=report, cancel=cancel)
+        about["tuned"][name] = {"settings": chosen.settings, "validation_ndcg@10": chosen.score, "trials": len(chosen.trials)}
+        recommenders.append(fit(name, dataset, parts, chosen.settings, cancel=cancel))
+    ours, tuned, vectors = _ours(OURS, workspace, dataset, validation, asked, about, report, cancel, variants=True)
+    recommenders += ours
+    for name, other in others:
+        if other.stage("dataset").manifest.get("content") != workspace.stage("dataset").manifest.get("content"):
+            raise RequestError(
+                "the other workspace holds another dataset", f"{name}: {other.path}", "build it from the same source"
+            )
+        recommenders += _ours(name, other, dataset, validation, asked, about, report, cancel, variants=False)[0]
+    measured = evaluate(
+        recommenders,
+        asked,
+        dataset,
+        parts,
+        vectors=vectors,
+        references=_references(baselines),
+        seed=seed,
+        report=report,
+        cancel=cancel,
+        about=about,
+    )
+    run = Run(measured, {task: value.best for task, value in tuned.items()}, split_name)
+    if not workspace.read_only:
+        with workspace.write(
+            "evaluation", {"split": split_name, "seed": seed, "limit": limit, "others": [name for name, _ in others]}, seed
+        ) as stage:
+            measured.write(stage.path)
+            stage.json("fusion", {task: value.best.model_dump() for task, value in tuned.items()})
+            stage.json("fusion_trials", {task: value.trials for task, value in tuned.items()})
+            stage.metrics = {"summary": run.summary()["results"], "households": len({case.user for case in asked})}
+    return run
+
+
+def _ours(
+    name: str,
+    workspace: Workspace,
+    dataset: Dataset,
+    validation: Sequence[Case],
+    asked: Sequence[Case],
+    about: dict[str, Any],
+    report: Report,
+    cancel: CancelToken | None,
+    variants: bool,
+) -> tuple[list[SigmaRecommender], dict[str, Tuned], Any]:
+    """The model of a workspace under its tuned fusion, and its step-3 variants."""
+    generator: Generator = load_generator(workspace, dataset)
+    on_validation = compute(generator, validation, report=report, cancel=cancel)
+    tuned = tune_fusion(generator, on_validation, validation, FusionSettings(beams=64, per_prefix=200), report, cancel)
+    components = on_validation if asked is validation else compute(generator, asked, report=report, cancel=cancel)
+    about["fusion"][name] = {task: value.best.model_dump() for task, value in tuned.items()}
+    best = {task: value.best for task, value in tuned.items()}
+    out = [SigmaRecommender(name, generator, components, best)]
+    if variants:
+        plain = {task: value.best_without_apf for task, value in tuned.items()}
+
+        def changed(**update: Any) -> dict[str, FusionSettings]:
+            return {task: setting.model_copy(update=update) for task, setting in best.items()}
+
+        out += [
+            SigmaRecommender(f"{name}, constraint as filter", generator, components, best, filtered=True),
+            SigmaRecommender(f"{name}, without APF", generator, components, plain),
+            SigmaRecommender(f"{name}, without repeat prior", generator, components, changed(repeat_weight=0.0)),
+            SigmaRecommender(f"{name}, top-1 prefix", generator, components, changed(top1_prefix=True)),
+            SigmaRecommender(f"{name}, K=20 M=50", generator, components, changed(beams=20, per_prefix=50)),
+        ]
+    return out, tuned, generator.model.store.text
+
+
+def _references(baselines: Sequence[str]) -> list[str]:
+    return [*dict.fromkeys([OURS, *baselines])]
+
+
+def _head(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """The first `limit` examples; users are in random order of id, so this is no selection by activity."""
+    return frame if limit is None else frame.head(limit)

@@ -1,0 +1,95 @@
+"""The model as a recommender under the protocol: stored components + a fusion setting = lists.
+
+Variants differ in the setting alone, so that every ablation of step 3 runs on the same forward passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from backend.evaluation.baselines.base import top_k
+from backend.evaluation.cases import Case
+from backend.evaluation.components import Components, key_of
+from backend.generation.fusion import fuse
+from backend.generation.generator import Generator
+from backend.generation.priors import repeat_prior
+from backend.settings import FusionSettings
+
+_CHUNK = 64
+
+
+class SigmaRecommender:
+    """Three-step generation over stored components.
+
+    Args:
+        name: shown in tables.
+        generator: catalogue, popularity prior.
+        components: of at least the cases that will be asked.
+        fusion: one setting, or one a task (key "" = all others).
+        filtered: apply the instruction's constraint as a hard filter too (Category and Query pages of a shop do).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        generator: Generator,
+        components: Components,
+        fusion: FusionSettings | Mapping[str, FusionSettings],
+        filtered: bool = False,
+    ) -> None:
+        self.name, self.generator, self.components, self.filtered = name, generator, components, filtered
+        self.fusion: Mapping[str, FusionSettings] = {"": fusion} if isinstance(fusion, FusionSettings) else fusion
+
+    def recommend(self, cases: Sequence[Case], k: int) -> np.ndarray:
+        """Item rows, best first. Shape: (len(cases), k); -1 where the kept prefixes hold fewer items."""
+        out = np.full((len(cases), k), -1, np.int64)
+        tasks = np.array([case.task for case in cases])
+        for task in dict.fromkeys(tasks.tolist()):
+            setting = self.fusion.get(task, self.fusion.get("", FusionSettings()))
+            own = np.flatnonzero(tasks == task)
+            for start in range(0, len(own), _CHUNK):
+                part = own[start : start + _CHUNK]
+                out[part] = self._chunk([cases[row] for row in part], k, setting)
+        return out
+
+    def _chunk(self, cases: Sequence[Case], k: int, setting: FusionSettings) -> np.ndarray:
+        n_items = len(self.generator.sids)
+        at = [self.components.index[key_of(case)] for case in cases]
+        rows, log_phi = self.components.rows[at], self.components.log_phi[at].astype(np.float64)  # (b, K)
+        members = self.generator.index.members[rows]  # (b, K, L)
+        safe = np.maximum(members, 0)
+        legal = np.ones((len(cases), n_items), bool)
+        for row, case in enumerate(cases):
+            if case.seen == "hide":
+                legal[row, case.history] = False
+            if self.filtered and case.allowed is not None:
+                legal[row] &= case.allowed
+        batch = np.arange(len(cases))[:, None, None]
+        cos = np.where((members >= 0) & legal[batch, safe], self.components.cos[at].astype(np.float32), -np.inf)
+        width = 1 if setting.top1_prefix else setting.beams
+        alive = np.isfinite(cos).any(-1) & np.isfinite(log_phi)
+        place = np.cumsum(alive, axis=1)  # prefixes are stored best first: keep the first K that hold a legal item
+        log_phi = np.where(alive & (place <= width), log_phi, -np.inf)
+        repeat: np.ndarray | float = 0.0
+        if setting.repeat_weight:
+            table = np.stack([repeat_prior(case.history, case.ages, _baskets(case), n_items) for case in cases]).astype(
+                np.float32
+            )
+            repeat = table[batch, safe]
+        score, _, _ = fuse(log_phi, cos, setting, repeat, self.generator.popularity[safe] if setting.popularity_weight else 0.0)
+        if setting.per_prefix < score.shape[-1]:
+            bar = -np.partition(-score, setting.per_prefix - 1, axis=-1)[..., setting.per_prefix - 1 : setting.per_prefix]
+            score = np.where(score >= bar, score, -np.inf)
+        flat = score.reshape(len(cases), -1)
+        flat = np.where(
+            np.isfinite(flat), flat + 1e-9 * np.where(np.isfinite(cos), cos, 0.0).reshape(flat.shape), -np.inf
+        )  # ties: nearer first
+        best = top_k(flat, k)
+        return np.where(best >= 0, np.take_along_axis(members.reshape(len(cases), -1), np.maximum(best, 0), 1), -1)
+
+
+def _baskets(case: Case) -> np.ndarray:
+    """Basket of each history event; events of one basket share their age."""
+    return np.cumsum(np.diff(case.ages, prepend=case.ages[:1]) != 0) if len(case.ages) else np.zeros(0, np.int64)

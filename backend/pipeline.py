@@ -1,0 +1,292 @@
+"""The stages in order: dataset → grounding → tokens → model (→ evaluation). Each can be left and run again.
+
+A stage whose settings and inputs have not changed is kept; anything else is made anew. `build` makes what needs no training of the
+decoder, `train` the model, `evaluate` the figures.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from backend.data.schema import CATEGORY, Dataset
+from backend.data.split import split
+from backend.data.store import open_dataset, write_dataset
+from backend.errors import WorkspaceError
+from backend.grounding import encoders, pairs
+from backend.grounding.grounder import Projection, train_grounder
+from backend.instructions.tasks import registry
+from backend.model.backbones import load_backbone
+from backend.model.examples import Sampler
+from backend.model.sigma import SigmaModel
+from backend.model.training import TrainingResult, train_model, trainable_state
+from backend.progress import CancelToken, Progress, Report, silent
+from backend.settings import GroundingSettings, ModelSettings, Settings, TokenSettings, TrainSettings
+from backend.tokenization.item_store import ItemStore, item_statistics
+from backend.tokenization.quantizers import Codebooks, rq_kmeans
+from backend.tokenization.semantic_ids import health
+from backend.workspace import Stage, Workspace
+
+TRAINING_FOLDER = ".training"
+
+
+def peak_memory_mb() -> int:
+    """Peak resident memory of this process, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def build(workspace: Workspace, settings: Settings, report: Report = silent, cancel: CancelToken | None = None) -> None:
+    """Make dataset, grounding and tokens, as far as they are not there already.
+
+    Raises:
+        SigmascopeError: a bad table, missing weights, a folder that cannot be written.
+        Cancelled: asked to stop; finished stages stay.
+    """
+    workspace.check_writable()
+    dataset = _dataset(workspace, settings, report)
+    _ground(workspace, dataset, settings, report, cancel)
+    _tokenize(workspace, dataset, settings, report, cancel)
+
+
+def _dataset(workspace: Workspace, settings: Settings, report: Report) -> Dataset:
+    if workspace.has("dataset") and not workspace.stale("dataset"):
+        stored = workspace.stage("dataset").manifest["settings"]
+        wanted = settings.data.model_dump(mode="json")
+        if {key: stored.get(key) for key in wanted} == wanted:
+            report(Progress("dataset", 1, 1, "kept"))
+            return open_dataset(workspace, report)
+    return write_dataset(workspace, settings.data, report)
+
+
+def _kept(workspace: Workspace, name: str, settings: dict[str, Any], report: Report) -> bool:
+    """Whether the stage as it stands is what would be made now."""
+    if workspace.has(name) and workspace.stage(name).fingerprint == workspace.expected_fingerprint(name, settings):
+        report(Progress(name, 1, 1, "kept"))
+        return True
+    return False
+
+
+def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: Report, cancel: CancelToken | None) -> None:
+    own = {**settings.grounding.model_dump(mode="json"), "seed": settings.seed}
+    if _kept(workspace, "grounding", own, report):
+        return
+    with workspace.write("grounding", own, settings.seed) as stage:
+        train_events = split(dataset, settings.data).train_events
+        entities = pairs.build_entities(dataset)
+        text = encoders.shared_text_encoder().encode(entities.texts, report=report, cancel=cancel)
+        report(Progress("grounding", 0, 1, "counting what is bought together"))
+        together = encoders.count_together(dataset.events[train_events], dataset.n_items)
+        collaborative = pairs.collaborative(together, settings.seed)
+        views = [
+            collaborative,
+            pairs.semantic(dataset, settings.seed),
+            pairs.knowledge(dataset, train_events, entities, text, settings.seed),
+        ]
+        ids = encoders.id_embeddings(together, collaborative.held, settings.grounding.id_dim, settings.seed)
+        padded = np.zeros((len(text), ids.shape[1]), np.float32)
+        padded[: dataset.n_items] = ids
+        grounded = train_grounder(text, padded, views, settings.grounding, settings.seed, report, cancel)
+        after = grounded.project(text)
+        known = pairs.positives(views, len(text))
+        stage.metrics = {
+            "views": [
+                {
+                    "view": view.name,
+                    "train_pairs": len(view.train),
+                    "held_pairs": len(view.held),
+                    "anchors": pairs.held_recall(text, view, dataset.n_items, known)[1],
+                    "recall_before": pairs.held_recall(text, view, dataset.n_items, known)[0],
+                    "recall_after": pairs.held_recall(after, view, dataset.n_items, known)[0],
+                }
+                for view in views
+            ],
+            "image": "absent: this catalogue has no images",
+            "curve": [[step, round(cl, 4), round(kd, 4)] for step, cl, kd in grounded.curve],
+            "peak_memory_mb": peak_memory_mb(),
+        }
+        stage.arrays("vectors", {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)})
+        stage.arrays("projection", {name: value.numpy() for name, value in grounded.projection.state_dict().items()})
+
+
+def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report: Report, cancel: CancelToken | None) -> None:
+    own = {**settings.tokens.model_dump(mode="json"), "seed": settings.seed}
+    if _kept(workspace, "tokens", own, report):
+        return
+    with workspace.write("tokens", own, settings.seed) as stage:
+        vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
+        books, codes = rq_kmeans(vectors, settings.tokens, settings.seed, report, cancel)
+        train_events = dataset.events[split(dataset, settings.data).train_events]
+        stage.metrics = health(codes, books, vectors, dataset.items[CATEGORY].tolist())
+        stage.arrays("codebooks", {"centroids": books.centroids})
+        stage.arrays(
+            "store",
+            {"sids": codes.astype(np.int16), "statistics": item_statistics(dataset.items, train_events).astype(np.float16)},
+        )
+
+
+def load_store(workspace: Workspace, dataset: Dataset) -> ItemStore:
+    """The item store of a workspace, checked against its catalogue.
+
+    Raises:
+        WorkspaceError: a stage is missing, stale or damaged, or catalogue and store differ in size; names both sides.
+    """
+    vectors = workspace.fresh_stage("grounding").arrays("vectors")
+    arrays = workspace.fresh_stage("tokens").arrays("store")
+    try:
+        store = ItemStore(
+            vectors["ids"].astype(np.float32),
+            vectors["text"].astype(np.float32),
+            vectors["image"].astype(np.float32) if "image" in vectors else None,
+            arrays["statistics"].astype(np.float32),
+            arrays["sids"].astype(np.int64),
+        )
+    except KeyError as error:
+        raise WorkspaceError(f"the item store lacks {error}", str(workspace.path), "build the workspace again") from error
+    if len(store) != dataset.n_items:
+        raise WorkspaceError(
+            f"the item store holds {len(store)} items, the dataset {dataset.n_items}",
+            str(workspace.path),
+            "build the workspace again",
+        )
+    return store
+
+
+def load_codebooks(workspace: Workspace) -> Codebooks:
+    """Codebooks of a workspace."""
+    return Codebooks(workspace.fresh_stage("tokens").arrays("codebooks")["centroids"])
+
+
+def load_projection(workspace: Workspace) -> Projection:
+    """The trained grounding projection of a workspace."""
+    stage = workspace.fresh_stage("grounding")
+    settings = GroundingSettings(**{k: v for k, v in stage.manifest["settings"].items() if k != "seed"})
+    projection = Projection(encoders.TEXT_DIM, settings.hidden, settings.dim)
+    projection.load_state_dict({name: torch.from_numpy(value) for name, value in stage.arrays("projection").items()})
+    return projection.eval()
+
+
+def model_settings(settings: Settings) -> dict[str, Any]:
+    """What the model stage's fingerprint depends on."""
+    return {
+        "recipe": "sigma",
+        "model": settings.model.model_dump(mode="json"),
+        "train": settings.train.model_dump(mode="json"),
+        "tokens": settings.tokens.model_dump(mode="json"),
+        "seed": settings.seed,
+    }
+
+
+def train(
+    workspace: Workspace,
+    settings: Settings,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+    resume: bool = False,
+) -> TrainingResult | None:
+    """Train the model stage; a kill at any moment loses at most `checkpoint_steps` steps.
+
+    Args:
+        resume: go on from the checkpoint of the same settings and inputs, if there is one; otherwise start anew.
+
+    Returns:
+        None when the model as it stands already is what these settings give.
+    """
+    workspace.check_writable()
+    tokens = workspace.fresh_stage("tokens")
+    stored = {key: value for key, value in tokens.manifest["settings"].items() if key != "seed"}
+    settings = settings.model_copy(update={"tokens": TokenSettings(**stored)})  # the model must fit the codebooks that are there
+    own = model_settings(settings)
+    if _kept(workspace, "model", own, report):
+        return None
+    dataset = open_dataset(workspace, report)
+    parts = split(dataset, settings.data)
+    store = load_store(workspace, dataset)
+    torch.manual_seed(settings.seed)
+    model = SigmaModel(load_backbone(settings.model), store, settings.model, settings.tokens, settings.train.dropout)
+    tasks = registry(dataset)
+    chosen = [tasks[name] for name in settings.train.tasks]
+    contexts = training_contexts(parts.train, settings.train, settings.seed)
+    sampler = Sampler(dataset, contexts, chosen, model, settings.model, settings.train, settings.seed)
+    checkpoint = workspace.path / TRAINING_FOLDER / f"{workspace.expected_fingerprint('model', own)}.safetensors"
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    result = train_model(model, sampler, settings.train, settings.seed, checkpoint, report, cancel)
+    with workspace.write("model", own, settings.seed) as stage:
+        stage.metrics = {
+            "steps": result.steps,
+            "minutes": round(result.seconds / 60, 2),
+            "trained_parameters": sum(value.numel() for value in trainable_state(model).values()),
+            "parameters": sum(value.numel() for value in model.parameters()),
+            "contexts": len(contexts),
+            "curve": [[step, round(ntp, 4), round(ids, 4)] for step, ntp, ids, _ in result.curve][
+                :: max(1, len(result.curve) // 200)
+            ],
+            "peak_memory_mb": peak_memory_mb(),
+        }
+        save_file(_half(trainable_state(model)), stage.path / "model.safetensors")
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    return result
+
+
+def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """bfloat16 copies: half the size on disk; what is evaluated is what was stored."""
+    return {name: value.to(torch.bfloat16).contiguous() for name, value in state.items()}
+
+
+def training_contexts(baskets: Any, settings: TrainSettings, seed: int) -> Any:
+    """Training baskets with something before them, `contexts` of them drawn without replacement."""
+    first = baskets.groupby("user")["start"].transform("min")
+    usable = baskets[(baskets["start"] > first) & (baskets["n_items"] >= 2)]
+    if not len(usable):
+        raise WorkspaceError("no basket to train on: none has two items and an earlier basket", mend="bring more events")
+    return usable.sample(min(settings.contexts, len(usable)), random_state=seed).reset_index(drop=True)
+
+
+def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
+    """The trained model of a workspace, checked against its store.
+
+    Raises:
+        WorkspaceError: missing, stale, damaged, or of another shape than the store; names both sides.
+    """
+    stage: Stage = workspace.fresh_stage("model")
+    own = stage.manifest["settings"]
+    settings, tokens = ModelSettings(**own["model"]), TokenSettings(**own["tokens"])
+    model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens)
+    path = stage.path / "model.safetensors"
+    load_weights(model, path)
+    return model.eval()
+
+
+def load_weights(model: SigmaModel, path: Path) -> None:
+    """Copy stored weights into a model.
+
+    Raises:
+        WorkspaceError: missing or damaged file, or names and shapes that do not fit; names both sides.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WorkspaceError(
+            f"the model's weights are missing or damaged ({type(error).__name__})", str(path), "train again"
+        ) from error
+    own = trainable_state(model)
+    if state.keys() != own.keys():
+        odd = sorted(state.keys() ^ own.keys())[0]
+        raise WorkspaceError(f"model and settings do not belong together: {odd} is only on one side", str(path), "train again")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise WorkspaceError(
+                f"model and item store do not fit: {name} is {tuple(value.shape)} in the file, {tuple(own[name].shape)} here",
+                str(path),
+                "train again",
+            )
+        own[name].copy_(value)
