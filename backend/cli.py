@@ -1,0 +1,279 @@
+"""The command line: `python -m backend build|train|evaluate|recommend|info|bench`.
+
+- A contract that scripts rely on: with `--json` exactly one JSON object goes to standard output (one a line for `--instructions`), whatever
+  the libraries print; exit code 0 = done, 1 = a user's error (one line on standard error), 2 = wrong usage, 130 = interrupted.
+- This file knows arguments, exit codes and signals; what a command does is in `commands.py`, how it looks in `bars.py`.
+- Nothing heavy is imported before the arguments are known to make sense: `--help` and most errors answer without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from backend.errors import Cancelled, SigmascopeError
+from backend.progress import CancelToken
+
+SOURCES = ("complete-journey", "amazon", "movielens", "tables")
+RECIPES = ("sigma", "jd", "sgrec")
+BENCHES = ("latency", "fusion", "decode", "startup", "load")
+
+_ABOUT = """Sigmascope: an instruction-driven generative recommender that one can look into while it works.
+
+A workspace is a folder of stages: dataset → grounding → tokens → model → evaluation. `build` makes the first three, `train` the
+model, `evaluate` the figures; `recommend` asks the model. Without --workspace the shipped demo is used, which is read-only."""
+_FIRST_STEPS = """first steps:
+  python -m backend info
+  python -m backend recommend --instruction "something for breakfast under $4"
+  python -m backend build --source complete-journey --workspace workspaces/mine
+  python -m backend train --workspace workspaces/mine
+  streamlit run app.py
+
+exit codes: 0 done, 1 an error that you can mend (one line says how), 2 wrong usage, 130 interrupted"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser, with help that teaches."""
+    top = argparse.ArgumentParser(
+        prog="python -m backend", description=_ABOUT, epilog=_FIRST_STEPS, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    build = _command(
+        commands,
+        "build",
+        "make dataset, grounding and tokens",
+        """Stages whose settings and inputs have not changed are kept, so `build` can be run again at any time.
+
+examples:
+  python -m backend build --source complete-journey --workspace workspaces/mine
+  python -m backend build --source tables --path my_tables --set data.min_users=5 --workspace workspaces/own
+  python -m backend build --preset tiny --workspace /tmp/try          (seconds, not quality)
+  python -m backend build --set tokens.codes=128 --workspace workspaces/mine""",
+    )
+    build.add_argument("--source", choices=SOURCES, help="where the tables come from (default: the preset's)")
+    build.add_argument("--path", metavar="DIR", help="with --source tables: folder with items and events, .csv or .parquet")
+    _settings(build)
+    _workspace(build, required=True)
+
+    train = _command(
+        commands,
+        "train",
+        "train the model",
+        """A kill or a crash loses at most train.checkpoint_steps steps; --resume goes on from there and ends with the same weights. Ctrl-C
+saves a checkpoint first.
+
+examples:
+  python -m backend train --workspace workspaces/mine
+  python -m backend train --workspace workspaces/mine --resume
+  python -m backend train --workspace workspaces/mine --set train.max_minutes=5
+  python -m backend train --workspace workspaces/mine --backbone smollm2 --set model.layers=8
+  python -m backend train --workspace workspaces/mine --backbone ~/models/Qwen3-0.6B --set model.layers=null""",
+    )
+    _settings(train)
+    train.add_argument(
+        "--backbone", metavar="NAME", help="nano, smollm2, a folder with safetensors, or a hub id (default: the preset's)"
+    )
+    train.add_argument("--recipe", choices=RECIPES, default="sigma", help="what to train (default: sigma)")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint of the same settings, if there is one")
+    _workspace(train, required=True)
+
+    evaluate = _command(
+        commands,
+        "evaluate",
+        "measure the model and the baselines on the same cases",
+        """Tune on validation, report on test. The figures are kept in the workspace's evaluation stage and shown on the pages.
+
+examples:
+  python -m backend evaluate --workspace workspaces/mine --split validation
+  python -m backend evaluate --workspace workspaces/mine --split test --json""",
+    )
+    evaluate.add_argument("--split", choices=("validation", "test"), default="test", help="which window of time (default: test)")
+    _workspace(evaluate)
+
+    recommend = _command(
+        commands,
+        "recommend",
+        "ask the model",
+        """The instruction is free text. A price in it ("under $5") and "nothing I bought before" become hard filters; everything else is left
+to the model. The options below are hard filters too.
+
+examples:
+  python -m backend recommend --instruction "something for breakfast under $4"
+  python -m backend recommend --user 1228 --instruction "surprise me" --top 20 --seen hide
+  python -m backend recommend --instruction "a treat" --category "Ice cream" --max-price 3.50 --json
+  python -m backend recommend --instructions wishes.txt --json      (one instruction a line in, one JSON object a line out)""",
+    )
+    recommend.add_argument("--user", metavar="ID", help="the household (default: a fixed example; `info` shows more)")
+    text = recommend.add_mutually_exclusive_group(required=True)
+    text.add_argument("--instruction", metavar="TEXT", help="what is wished for")
+    text.add_argument("--instructions", metavar="FILE", help="a text file with one instruction a line")
+    recommend.add_argument("--recipe", choices=RECIPES, default="sigma", help="which model to ask (default: sigma)")
+    recommend.add_argument("--top", type=int, default=10, metavar="N", help="length of the list (default: 10)")
+    recommend.add_argument("--category", metavar="NAME", help="only items of this category or department")
+    recommend.add_argument("--max-price", metavar="PRICE", help="only items up to this price: 5, $3.50, “80 cents”")
+    recommend.add_argument("--seen", choices=("allow", "hide"), default="allow", help="items bought before (default: allow)")
+    _workspace(recommend)
+
+    info = _command(
+        commands,
+        "info",
+        "what a workspace holds",
+        """Stages with their state, settings and figures; with --json also the names of all categories.
+
+examples:
+  python -m backend info
+  python -m backend info --workspace workspaces/mine --json""",
+    )
+    _workspace(info)
+
+    bench = _command(
+        commands,
+        "bench",
+        "measure speed on this machine",
+        """latency: how long a recommendation takes, by step.  startup: how long the app takes to its first page and first list.
+fusion, decode and load come with a later release.
+
+examples:
+  python -m backend bench latency
+  python -m backend bench latency --workspace workspaces/mine --repeats 50 --json
+  python -m backend bench startup --json""",
+    )
+    bench.add_argument("what", choices=BENCHES, help="what to measure")
+    bench.add_argument("--repeats", type=int, default=20, metavar="N", help="timed requests of each row (default: 20)")
+    _workspace(bench)
+    return top
+
+
+def _command(commands: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="one JSON object on standard output and nothing else")
+    return command
+
+
+def _workspace(command: argparse.ArgumentParser, required: bool = False) -> None:
+    shown = "the workspace's folder" if required else "the workspace's folder (default: the shipped demo)"
+    command.add_argument("--workspace", metavar="DIR", required=required, help=shown)
+
+
+def _settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--preset", default="default", metavar="NAME", help="default, tiny, or a TOML file of your own")
+    command.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: the preset's)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.FIELD=VALUE",
+        help="change one setting, e.g. train.max_minutes=5 or model.layers=null; may be repeated",
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments; None = the process's own.
+
+    Returns:
+        the exit code.
+    """
+    cancel = CancelToken()
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as done:  # --help (0) or wrong usage (2)
+        return int(done.code or 0)
+    with _signals(cancel) as received:
+        try:
+            with _own_stdout(args.json) as out:
+                from backend import commands
+
+                commands.run(args, out, cancel)
+        except SigmascopeError as error:
+            return _fail(str(error))
+        except (Cancelled, KeyboardInterrupt):
+            number = received[0] if received else signal.SIGINT
+            _fail(f"stopped by {signal.Signals(number).name}. {_how_to_go_on(args)}")
+            return 128 + number
+        except BrokenPipeError:  # whoever read standard output has closed it (`… | head`)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:
+            if error.errno is None:
+                raise
+            from backend.workspace import disk_error  # pandas is behind it: not needed for --help
+
+            return _fail(str(disk_error(error, Path(error.filename or getattr(args, "workspace", None) or "."))))
+    return 0
+
+
+def _fail(text: str) -> int:
+    """Say one line on standard error, whatever the text holds."""
+    line = "".join(mark if mark.isprintable() else " " for mark in text)
+    print("error:", " ".join(line.split()), file=sys.stderr, flush=True)
+    return 1
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    again = f"python -m backend {args.command} --workspace {args.workspace}"
+    if args.command == "train":
+        return f"The steps done are kept: add --resume to the same command to go on (`{again} --resume …`)"
+    if args.command == "build":
+        return f"Finished stages are kept: run the same command again to go on (`{again} …`)"
+    return "Nothing was changed"
+
+
+@contextmanager
+def _signals(cancel: CancelToken) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM asks the work to stop at its next step, the second stops it at once."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield received
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        cancel.cancel()
+        print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _own_stdout(json_only: bool) -> Iterator[TextIO]:
+    """Where the command writes its answer. With `json_only` all other output, compiled libraries' too, goes to standard error."""
+    if not json_only:
+        yield sys.stdout
+        return
+    out = sys.stdout
+    try:
+        real = out.fileno() == 1
+    except (OSError, ValueError):  # a test's stand-in
+        real = False
+    if not real:
+        with redirect_stdout(sys.stderr):
+            yield out
+        return
+    out.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr), os.fdopen(os.dup(saved), "w", encoding="utf-8") as own:
+            yield own
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
