@@ -20,8 +20,8 @@ from backend.frames import records
 
 
 def prefix_name(codes: Sequence[int]) -> str:
-    """Surface form of a SID or prefix, "a17·b3"; "all" for the empty prefix (no SID level, ℓ = 0)."""
-    return "·".join(f"{ascii_lowercase[level]}{int(code)}" for level, code in enumerate(codes)) or "all"
+    """Surface form of a SID or prefix, "a17·b3"; "·" for the empty prefix (no SID level, ℓ = 0)."""
+    return "·".join(f"{ascii_lowercase[level]}{int(code)}" for level, code in enumerate(codes)) or "·"
 
 
 def prefix_codes(name: str) -> tuple[int, ...]:
@@ -30,7 +30,7 @@ def prefix_codes(name: str) -> tuple[int, ...]:
     Raises:
         ValueError: not of the form a17·b3….
     """
-    parts = [] if name in ("", "all", "·") else name.replace(".", "·").split("·")
+    parts = [] if name in ("", "·") else name.replace(".", "·").split("·")
     for level, part in enumerate(parts):
         if len(part) < 2 or part[0] != ascii_lowercase[level] or not part[1:].isdecimal():
             raise ValueError(f"{name!r} is no semantic-ID prefix")

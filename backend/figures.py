@@ -58,8 +58,9 @@ def prefix_rows(prefixes: pd.DataFrame, most: int = 40) -> pd.DataFrame:
 
     At least six pruned ones give the context; with few kept (a forced prefix) there are more, so that another can be chosen.
     """
-    order = prefixes.sort_values(["kept", "probability"], ascending=False, kind="stable")
-    kept, pruned = order[order["kept"].astype(bool)].head(most), order[~order["kept"].astype(bool)]
+    order = prefixes.sort_values("probability", ascending=False, kind="stable")
+    chosen, last = order["kept"].astype(bool), order["level"] == order["level"].max()
+    kept, pruned = order[chosen & last].head(most), order[~chosen]  # a branch may end on any level
     shown = pd.concat([kept, pruned.head(max(6, 20 - len(kept)))], ignore_index=True)
     return shown.assign(row=np.arange(len(shown)))
 
@@ -141,8 +142,7 @@ def strips(rows: pd.DataFrame, subsets: pd.DataFrame, listed: pd.DataFrame, titl
         figure.add_hline(y=row, line={"color": HAIR, "width": 1}, layer="below")
     hover = [
         f"<b>{short(str(titles.iat[int(item)]), 60)}</b><br>{prefix}  cos {three(float(cos))}  P {three(float(p))}<br>"
-        + f"score {three(float(score))}"
-        + ("" if pd.isna(rank) else f"  rank {rank:.0f}")
+        f"score {three(float(score))}" + ("" if pd.isna(rank) else f"  rank {rank:.0f}")
         for item, prefix, cos, p, score, rank in zip(
             frame["item"], frame["prefix"], frame["cos"], frame["p_item"], frame["score"], frame["rank"], strict=True
         )
@@ -150,8 +150,8 @@ def strips(rows: pd.DataFrame, subsets: pd.DataFrame, listed: pd.DataFrame, titl
     frame = frame.assign(hover=hover, size=3.5 + 9 * np.sqrt(frame["p_item"].clip(0, 1)))
     rest, chosen = frame[frame["rank"].isna()], frame[frame["rank"].notna()]
     figure.add_scattergl(
-        x=rest["cos"], y=rest["y"], mode="markers", marker={"size": rest["size"], "color": GREY, "line": {"width": 0}}, hovertext=rest["hover"],
-        hoverinfo="text", customdata=rest["item"], showlegend=False,
+        x=rest["cos"], y=rest["y"], mode="markers", hovertext=rest["hover"], hoverinfo="text",
+        marker={"size": rest["size"], "color": GREY, "line": {"width": 0}}, customdata=rest["item"], showlegend=False,
     )  # fmt: skip
     figure.add_scatter(
         x=chosen["cos"], y=chosen["y"], mode="markers+text", text=[f"{rank:.0f}" for rank in chosen["rank"]],
@@ -214,9 +214,8 @@ def _blank(rows: int, row: int = ROW) -> go.Figure:
     """A figure whose rows count downwards from the top, with the same margins for all steps."""
     figure = go.Figure()
     figure.update_layout(
-        height=max(rows, 3) * row + 58,
-        margin={"l": 4, "r": 4, "t": 8, "b": 42}, showlegend=False, hovermode="closest",
-        dragmode=False, xaxis={"visible": True}, yaxis={"range": [max(rows, 3) - 0.4, -0.6], "visible": False, "fixedrange": True},
+        height=max(rows, 3) * row + 58, margin={"l": 4, "r": 4, "t": 8, "b": 42}, showlegend=False, hovermode="closest",
+        yaxis={"range": [max(rows, 3) - 0.4, -0.6], "visible": False, "fixedrange": True}, dragmode=False,
     )  # fmt: skip
     return figure
 
@@ -235,10 +234,10 @@ def _curve(x0: float, y0: float, x1: float, y1: float, points: int = 18) -> tupl
 
 def _edges(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Branches from the root to the leaves, one level after another; a branch carries the mass of what hangs below it."""
-    depth = max(len(name.split("·")) for name in rows["prefix"])
+    depth = max(1, int(rows["level"].max()))
     nodes: dict[tuple[str, ...], dict[str, Any]] = {}
     for leaf, row in enumerate(records(rows)):
-        parts = tuple(row["prefix"].split("·"))
+        parts = tuple(row["prefix"].split("·")) if row["level"] else ("·",)
         for level in range(1, len(parts) + 1):
             node = nodes.setdefault(parts[:level], {"rows": [], "mass": 0.0, "kept": False, "leaf": leaf})
             node["rows"].append(leaf)

@@ -115,6 +115,8 @@ def _reset(defaults: FusionSettings) -> None:
 def understood(place: Any, reading: Mapping[str, Any]) -> None:
     """What was understood of the instruction, as chips; what was not, with a question mark."""
     marks = [chips.tag(f"task {reading['task']}", "accent", "flag")] if reading.get("task") else []
+    if reading.get("category"):
+        marks.append(chips.tag(f"about {reading['category']}", "accent", "sell"))  # a soft signal, not a filter
     filters = reading.get("filters") or {}
     for name, value in filters.items():
         if value not in (None, "", "allow"):

@@ -33,9 +33,9 @@ def symbol(name: str, colour: str = "inherit") -> str:
 
 def sid(name: str, prefix: str = "", soft: bool = False) -> str:
     """A semantic ID as a row of chips, one a level; with `prefix` given, the rest is faded. `soft` adds the soft item token."""
-    if name in ("", "all"):
+    if name in ("", "·"):
         return ""
-    depth = len(prefix.split("·")) if prefix not in ("", "all") else 0
+    depth = len(prefix.split("·")) if prefix not in ("", "·") else 0
     parts = name.split("·")
     lit = depth or len(parts)
     chips = [

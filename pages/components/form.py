@@ -54,7 +54,7 @@ def _write(fresh: Request, bench: Workbench) -> None:
         "profile": fresh.profile or "",
         "basket": [item for item in fresh.history or () if item in known],
         "dropped": [item for item in fresh.dropped if item in known],
-        "instruction": fresh.instruction,
+        "instruction": fresh.instruction or bench.suggestions()[0],
         "category": fresh.category,
         "max_price": fresh.max_price,
         "min_price": fresh.min_price,

@@ -8,7 +8,7 @@ from backend.workbench import Basket, Workbench
 from pages.components import chips
 from pages.components.form import COMPOSE, PICK
 from pages.components.sidebar import focus
-from pages.components.text import count, esc, md
+from pages.components.text import count, esc, labels
 
 
 def panel(bench: Workbench) -> None:
@@ -50,11 +50,11 @@ def _pick(bench: Workbench) -> None:
 
 def _basket(basket: Basket, number: int, user: str) -> None:
     """One basket as pills; a selected pill is an item that was taken out."""
-    titles = dict(zip(basket.items["item_id"], basket.items["title"], strict=True))
+    titles = labels(dict(zip(basket.items["item_id"], basket.items["title"], strict=True)))
     key = f"basket-{user}-{number}"
     st.session_state[key] = [item for item in titles if item in st.session_state.get("dropped", [])]
     st.pills(
-        f"{basket.time:%d %b %Y}", list(titles), selection_mode="multi", format_func=lambda item: md(_cut(titles[item])), key=key,
+        f"{basket.time:%d %b %Y}", list(titles), selection_mode="multi", format_func=lambda item: titles[item], key=key,
         on_change=_drop, args=(key, list(titles)),
     )  # fmt: skip
 
@@ -79,16 +79,17 @@ def _compose(bench: Workbench) -> None:
     found = bench.items_search(st.session_state.get("find") or "", limit=8)
     basket: list[str] = st.session_state.setdefault("basket", [])
     if len(found):
-        titles = dict(zip(found["item_id"], found["title"], strict=True))
-        st.pills("Found", [item for item in titles if item not in basket], format_func=lambda item: md(_cut(titles[item])),
+        titles = labels(dict(zip(found["item_id"], found["title"], strict=True)))
+        st.pills("Found", [item for item in titles if item not in basket], format_func=lambda item: titles[item],
                  key="found", on_change=_add, label_visibility="collapsed")  # fmt: skip
     elif st.session_state.get("find"):
         st.caption("No item has these words.")
     if basket:
         facts = bench.dataset.items.set_index("item_id")["title"]
+        held = labels({item: str(facts[item]) for item in basket})
         st.session_state["in-basket"] = list(basket)
         st.pills("Bought before, oldest first (tap to remove)", list(basket), selection_mode="multi",
-                 format_func=lambda item: md(_cut(str(facts[item]))), key="in-basket", on_change=_keep)  # fmt: skip
+                 format_func=lambda item: held[item], key="in-basket", on_change=_keep)  # fmt: skip
     else:
         st.html(f'<div class="sg-small">{esc("The basket is empty: the model has only the profile to go by.")}</div>')
 
@@ -102,7 +103,3 @@ def _add() -> None:
 def _keep() -> None:
     kept = set(st.session_state.get("in-basket") or [])
     st.session_state["basket"] = [item for item in st.session_state["basket"] if item in kept]
-
-
-def _cut(title: str, length: int = 36) -> str:
-    return title if len(title) <= length else title[: length - 1].rstrip() + "…"

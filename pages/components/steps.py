@@ -59,7 +59,7 @@ class Steps:
         self._list(result, ms.get("fusion"))
 
     def _prefixes(self, frame: pd.DataFrame, ms: float | None) -> None:
-        levels = max((len(name.split("·")) for name in frame["prefix"] if name != "all"), default=1)
+        levels = int(frame["level"].max()) if len(frame) else 1
         self.names, self.rows = self.bench.prefixes(levels), figures.prefix_rows(frame)
         self._mark("prefixes", "done", ms)
         figure = figures.prefix_tree(self.rows, self.names, self.colours)

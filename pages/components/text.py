@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections import Counter
+from collections.abc import Mapping
 
 from backend.figures import three
 
-__all__ = ["count", "duration", "esc", "md", "money", "three"]
+__all__ = ["count", "duration", "esc", "labels", "md", "money", "three"]
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
 
 
@@ -33,6 +35,17 @@ def count(value: float | None) -> str:
     if value < 10_000:
         return f"{value:,.0f}"
     return f"{three(value / 1e6)} M" if value >= 999_500 else f"{three(value / 1e3)} k"
+
+
+def labels(titles: Mapping[str, str], length: int = 36) -> dict[str, str]:
+    """Short Markdown-safe labels of items, no two alike (widgets tell options apart by their label)."""
+    found: dict[str, str] = {}
+    taken: Counter[str] = Counter()
+    for key, title in titles.items():
+        text = title if len(title) <= length else title[: length - 1].rstrip() + "…"
+        taken[text] += 1
+        found[key] = md(text if taken[text] == 1 else f"{text} ({taken[text]})")
+    return found
 
 
 def money(value: float) -> str:

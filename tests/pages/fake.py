@@ -10,7 +10,9 @@ import hashlib
 import json
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,6 +88,18 @@ def fake_dataset(seed: int = 7) -> Dataset:
     return Dataset("Invented groceries", items, users, table, queries, "invented")
 
 
+@dataclass
+class FakeReading:
+    """What was understood, as `Reading` has it."""
+
+    task: str
+    filters: dict[str, Any]
+    unknown: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"task": self.task, "filters": self.filters, "unknown": self.unknown}
+
+
 class FakeGenerator:
     """Follows the contract of `Generator`; numbers are drawn from a hash of the request."""
 
@@ -96,7 +110,7 @@ class FakeGenerator:
         rest = np.random.default_rng(3).integers(0, N_PREFIXES, (len(order), 3))
         self.sids = np.column_stack([np.minimum(first, N_PREFIXES - 1), rest])
 
-    def read(self, instruction: str) -> dict:
+    def read(self, instruction: str) -> FakeReading:
         words = instruction.casefold().replace("?", "").split()
         categories = [
             name for name in self.dataset.items["category"].unique() if any(w in name.casefold() for w in words if len(w) > 3)
@@ -105,7 +119,7 @@ class FakeGenerator:
         if "under" in words and words[-1].startswith("$"):
             filters["max_price"] = float(words[-1][1:])
         task = "Category" if categories else "Discover" if "new" in words else "JustForYou"
-        return {"task": task, "filters": filters, "unknown": [w for w in words if w in ("party", "xyzzy")]}
+        return FakeReading(task, filters, [w for w in words if w in ("party", "xyzzy")])
 
     def recommend(self, request: Request, on_step: OnStep | None = None) -> Trace:
         if len(request.instruction) > 2000:
@@ -158,7 +172,7 @@ class FakeGenerator:
             fused["rank"] = np.arange(1, len(fused) + 1)
         notes = [f"only {len(fused)} items pass the filters; {fusion.top} were asked for"] if len(fused) < fusion.top else []
         self._step(on_step, "fusion", fused, 0.9)
-        plain_request = json.loads(request.model_dump_json()) | {"reading": self.read(request.instruction)}
+        plain_request = json.loads(request.model_dump_json()) | {"reading": self.read(request.instruction).as_json()}
         timings = {"prompt": 180.0, "prefixes": 41.2, "subsets": 63.7, "fusion": 0.9, "total": 285.8}
         prompt = pd.DataFrame({"position": [0], "kind": ["special"], "text": ["<start>"], "item": [-1]})
         return Trace(plain_request, prompt, prefixes, subsets.drop(columns=["plain"]), fused, sigma, notes, timings)

@@ -1,0 +1,48 @@
+"""The app over the invented workbench, run by Streamlit's own test driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from backend.workbench import Workbench
+from pages.components import state
+from tests.pages.fake import FakeWorkbench, fake_workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+Opened = Callable[..., AppTest]
+
+
+@pytest.fixture
+def bench() -> FakeWorkbench:
+    return FakeWorkbench()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch, bench: FakeWorkbench) -> Iterator[Opened]:
+    """Open a page: `opened("recommend", q="pizza")`, `opened("overview", without=("model",))`."""
+    state.workbench.clear()
+
+    def start(page: str = "overview", without: tuple[str, ...] = (), stale: tuple[str, ...] = (), **params: str) -> AppTest:
+        if without or stale:
+            bench.workspace = fake_workspace(without=without, stale=stale)
+        monkeypatch.setattr(Workbench, "open", classmethod(lambda cls, path=None: bench))
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        if page == "overview":
+            return app.run()
+        app.run()
+        app.switch_page(f"pages/{page}.py")
+        for name, value in params.items():
+            app.query_params[name] = value
+        return app.run()
+
+    yield start
+    state.workbench.clear()
+
+
+def html_of(app: AppTest) -> str:
+    """All drawn HTML of a page."""
+    return "\n".join(str(element.value) for element in app.html)

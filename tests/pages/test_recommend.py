@@ -1,0 +1,152 @@
+"""The Recommend page on the invented workbench."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from backend.generation.request import Request
+from tests.pages.conftest import Opened, html_of
+from tests.pages.fake import INJECTION, FakeWorkbench
+
+
+def titles(app) -> list[str]:  # noqa: ANN001
+    return [button.label for button in app.button if str(button.key).startswith("open-list-")]
+
+
+def test_cold(opened: Opened) -> None:
+    app = opened("recommend")
+    assert not app.exception
+    assert not app.error
+    assert len(titles(app)) == 10
+    drawn = html_of(app)
+    assert drawn.count('class="sg-step done"') == 3
+    assert "understood" in drawn
+    assert "synthetic" in str(app.caption[-1].value)
+
+
+def test_an_instruction_is_read_and_changes_the_list(opened: Opened) -> None:
+    app = opened("recommend")
+    before = titles(app)
+    app.text_input("instruction").set_value("frozen pizza party under $4").run()
+    assert titles(app) != before
+    drawn = html_of(app)
+    assert "task Category" in drawn
+    assert "price ≤ $4.00" in drawn
+    assert "“party”?" in drawn
+
+
+def test_a_suggestion_becomes_the_instruction(opened: Opened, bench: FakeWorkbench) -> None:
+    app = opened("recommend")
+    app.pills("suggestion").set_value(bench.suggestions()[2]).run()
+    assert app.text_input("instruction").value == bench.suggestions()[2]
+    assert app.pills("suggestion").value is None
+
+
+def test_filters(opened: Opened) -> None:
+    app = opened("recommend")
+    app.selectbox("category").set_value("Ice cream").run()
+    assert len(titles(app)) == 10
+    assert all("ice cream" in title.lower() or "sorbet" in title.lower() for title in titles(app))
+    app.number_input("max_price").set_value(0.5).run()
+    assert "items pass the filters" in html_of(app) or app.info
+    assert not app.exception
+
+
+def test_the_link_restores_the_state(opened: Opened, bench: FakeWorkbench) -> None:
+    app = opened(
+        "recommend", q="ice cream", user="114", category="Frozen", max="5", seen="hide", tau="0.2", apf="0", N="7", prefix="a20"
+    )
+    assert app.text_input("instruction").value == "ice cream"
+    assert app.selectbox("user").value == "114"
+    assert app.selectbox("category").value == "Frozen"
+    assert app.number_input("max_price").value == 5
+    assert app.number_input("fusion_tau").value == 0.2
+    assert app.toggle("fusion_apf").value is False
+    kept = app.session_state["answer"] if "answer" in app.session_state else None  # noqa: SIM401
+    request = Request(**json.loads(kept[0])) if kept else None
+    if request:  # the forced prefix may hold nothing that passes the filters, then an error says so
+        assert request.forced_prefix == (20,)
+    else:
+        assert "prefix a20" in str(app.error[0].value).replace("\\", "")
+
+
+def test_a_bad_link_still_opens(opened: Opened) -> None:
+    app = opened("recommend", user="nobody", tau="hot", category="<script>", prefix="zz")
+    assert not app.exception
+    assert "could not be read" in str(app.warning[0].value)
+    assert len(titles(app)) == 10
+
+
+def test_a_users_error_is_one_line(opened: Opened) -> None:
+    app = opened("recommend")
+    app.text_input("instruction").set_value("x" * 3000).run()
+    assert not app.exception
+    assert "too long" in str(app.error[0].value)
+    app.text_input("instruction").set_value("milk").run()
+    assert not app.error
+    assert len(titles(app)) == 10
+
+
+def test_titles_are_text_and_never_markup(opened: Opened, bench: FakeWorkbench) -> None:
+    assert bench.dataset.items["title"].iat[0] == INJECTION
+    app = opened("recommend", user=bench.dataset.users["user_id"].iat[-1], category="Baking", N="100")
+    assert not app.exception
+    drawn = html_of(app)
+    labels = "".join(titles(app)) + "".join(option for pills in app.pills for option in pills.options)
+    assert "&lt;script&gt;" in drawn  # the hostile item is on the page, as text
+    assert "<script" not in drawn
+    assert r"\<script\>" in labels
+    assert not re.search(r"(?<!\\)[<\[*$`]", labels)  # every mark that means something in Markdown is escaped
+
+
+def test_dropping_a_purchase(opened: Opened) -> None:
+    app = opened("recommend")
+    first = app.pills[0]
+    item = bench_item(app, first)
+    first.set_value([item]).run()
+    assert app.session_state["dropped"] == [item]
+    assert json.loads(app.session_state["answer"][0])["dropped"] == [item]
+    app.button("undrop").click().run()
+    assert app.session_state["dropped"] == []
+
+
+def bench_item(app, pills) -> str:  # noqa: ANN001
+    """The item behind the first pill of a basket."""
+    from pages.components.state import current
+
+    shopper = current().shopper(app.session_state["user"])
+    return str(shopper.baskets[0].items["item_id"].iat[0])
+
+
+def test_a_composed_shopper(opened: Opened, bench: FakeWorkbench) -> None:
+    app = opened("recommend")
+    app.segmented_control("mode").set_value("Compose").run()
+    app.text_input("profile").set_value("A student who bakes").run()
+    app.text_input("find").set_value("bagels").run()
+    item = str(bench.items_search("bagels", limit=8)["item_id"].iat[0])
+    app.pills("found").set_value(item).run()
+    asked = json.loads(app.session_state["answer"][0])
+    assert asked["user"] is None
+    assert asked["profile"] == "A student who bakes"
+    assert asked["history"] == [item]
+    assert not app.exception
+
+
+def test_a_forced_prefix_can_be_let_go(opened: Opened) -> None:
+    app = opened("recommend", prefix="a3")
+    assert not app.error
+    prefixes = {record["prefix"] for record in app.session_state["answer"][1].items.to_dict("records")}
+    assert prefixes == {"a3"}
+    app.button("release").click().run()
+    assert json.loads(app.session_state["answer"][0])["forced_prefix"] is None
+
+
+def test_an_unchanged_request_is_not_computed_again(opened: Opened, bench: FakeWorkbench) -> None:
+    app = opened("recommend")
+    calls = []
+    own = bench.recommend
+    bench.recommend = lambda *args: calls.append(1) or own(*args)  # type: ignore[method-assign]
+    app.segmented_control("compare-mode").set_value("Best prefix only").run()
+    assert len(calls) == 1  # only the other list
+    assert not app.exception
