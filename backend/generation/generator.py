@@ -187,7 +187,7 @@ class Generator:
         own = torch.block_diag(*[torch.ones(length, length).tril()] * len(paths)).bool()
         mask = torch.cat([torch.ones(len(own), state.length, dtype=torch.bool), own], dim=1)[None, None]
         hidden = self.model.extend(flat[..., 0], flat[..., 1], mask, position, state.cache)
-        state.cache.crop(state.length)
+        state.cache.crop(-len(own))  # negative: how many to remove
         return hidden[0, length - 1 :: length]
 
     @torch.inference_mode()
