@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -293,7 +294,7 @@ class Workspace:
                 shutil.rmtree(old, ignore_errors=True)
         except Timeout as error:
             raise WorkspaceError("another process is writing this workspace", str(self.path), "wait until it is done") from error
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise disk_error(error, self.path) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -314,13 +315,18 @@ class Workspace:
             raise disk_error(error, self.path) from error
 
 
-def disk_error(error: OSError, path: Path) -> WorkspaceError:
-    """An operating-system error in a user's words."""
-    if error.errno == errno.ENOSPC:
+def disk_error(error: OSError | SafetensorError, path: Path) -> WorkspaceError:
+    """An operating-system error in a user's words. safetensors wraps its own; the number stands in the text."""
+    if isinstance(error, OSError):
+        number, reason = error.errno, error.strerror or str(error)
+    else:
+        found = re.search(r"os error (\d+)", str(error))
+        number, reason = (int(found[1]) if found else None), str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return WorkspaceError("the disk is full", str(path), "free some space or name another folder")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WorkspaceError("this folder cannot be written", str(path), "name a folder that you may write to")
-    return WorkspaceError(f"the folder cannot be used: {error.strerror or error}", str(path), "name another folder")
+    return WorkspaceError(f"the folder cannot be used: {reason}", str(path), "name another folder")
 
 
 def _damaged(stage: str, path: Path, error: Exception) -> WorkspaceError:

@@ -148,7 +148,7 @@ def _save(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.opti
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, temporary, metadata={key: repr(value) for key, value in header.items()})
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise disk_error(error, path.parent) from error
