@@ -22,6 +22,7 @@ from backend.data.store import open_dataset, write_dataset
 from backend.errors import WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import Projection, train_grounder
+from backend.instructions.catalogue import prepare
 from backend.instructions.tasks import registry
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
@@ -112,6 +113,8 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
             "peak_memory_mb": peak_memory_mb(),
         }
         stage.arrays("vectors", {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)})
+        # what the reading of instructions compares with: seconds to encode, so it is stored
+        stage.arrays("names", {"vectors": prepare(dataset, encoders.shared_text_encoder().encode).name_vectors().astype(np.float16)})
         stage.arrays("projection", {name: value.numpy() for name, value in grounded.projection.state_dict().items()})
 
 

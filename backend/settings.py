@@ -39,14 +39,14 @@ class GroundingSettings(Frozen):
 
     id_dim: int = Field(128, ge=2)  # width of the frozen behaviour (ID) embedding
     dim: int = Field(256, ge=2)  # width of the grounded text vector
-    hidden: int = Field(1024, ge=2)  # width of the projection's hidden layer
+    hidden: int = Field(512, ge=2)  # width of the projection's hidden layer
     views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")  # relevance views that train
     pairs_per_view: int = Field(30_000, ge=1)  # training pairs drawn from each view (balanced)
     batch: int = Field(512, ge=2)  # pairs in a batch, B; 2B entities
-    epochs: int = Field(6, ge=1)  # passes over the balanced pairs
-    lr: float = 1e-3  # peak learning rate of AdamW
+    epochs: int = Field(3, ge=1)  # passes over the balanced pairs
+    lr: float = 5e-4  # peak learning rate of AdamW
     tau: float = 0.07  # temperature of P_text and P_ID
-    lambda_kd: float = 2.0  # weight of L_KD
+    lambda_kd: float = 1.0  # weight of L_KD
 
 
 class TokenSettings(Frozen):
@@ -81,7 +81,7 @@ class TrainSettings(Frozen):
     batch: int = Field(24, ge=1)  # contexts in a batch
     epochs: int = Field(1, ge=1)  # passes over the contexts
     max_minutes: float | None = None  # stop (cleanly, with the schedule run out) after this wall-clock time
-    lr: float = 1e-3  # peak learning rate of AdamW
+    lr: float = 2e-3  # peak learning rate of AdamW
     warmup: float = 0.05  # share of the steps with rising learning rate
     weight_decay: float = 0.05
     dropout: float = 0.1

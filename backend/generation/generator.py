@@ -81,9 +81,12 @@ class Generator:
         model: the trained model, with its item store.
         dataset: the catalogue and the households.
         train_items: item rows of all training events, for the popularity prior. Shape: (events,).
+        name_vectors: sentence vectors of the catalogue's names, as the grounding stage stores them. Shape: (names, 384).
     """
 
-    def __init__(self, model: SigmaModel, dataset: Dataset, train_items: np.ndarray) -> None:
+    def __init__(
+        self, model: SigmaModel, dataset: Dataset, train_items: np.ndarray, name_vectors: np.ndarray | None = None
+    ) -> None:
         self.model, self.dataset = model.eval(), dataset
         self.sids = model.store.sids
         self.index = PrefixIndex(self.sids, model.levels)
@@ -95,6 +98,7 @@ class Generator:
         self._users = {user: row for row, user in enumerate(dataset.users[c.USER])}
         self._items = {item: row for row, item in enumerate(dataset.items[c.ITEM])}
         self._catalogue: Catalogue | None = None
+        self._name_vectors = name_vectors
         self._states: OrderedDict[Any, PromptState] = OrderedDict()
         self._lock = threading.Lock()  # one request at a time: two cores, one model
 
@@ -103,7 +107,7 @@ class Generator:
     def read(self, instruction: str) -> Reading:
         """What is understood of an instruction; an empty one asks for the next basket."""
         if self._catalogue is None:
-            self._catalogue = prepare(self.dataset, shared_text_encoder().encode)
+            self._catalogue = prepare(self.dataset, shared_text_encoder().encode, self._name_vectors)
         return read(instruction or DEFAULT_INSTRUCTION, self._catalogue)
 
     def shopper(self, request: Request) -> Shopper:
@@ -433,4 +437,5 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     dataset = dataset or open_dataset(workspace)
     parts = split(dataset, dataset_settings(workspace))
     train_items = dataset.events[c.EVENT_ITEM].to_numpy(np.int64)[parts.train_events]
-    return Generator(load_model(workspace, dataset), dataset, train_items)
+    names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
+    return Generator(load_model(workspace, dataset), dataset, train_items, names)
