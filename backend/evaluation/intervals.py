@@ -34,17 +34,17 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def resample_counts(n: int, resamples: int = RESAMPLES, seed: int = 7) -> npt.NDArray[np.float32]:
+def resample_counts(n: int, resamples: int = RESAMPLES, seed: int = 7) -> Floats:
     """How often each example is drawn in each resample.
 
     Returns:
         Shape: (resamples, n); every row sums to n.
     """
     if n == 0:
-        return np.zeros((resamples, 0), np.float32)
+        return np.zeros((resamples, 0))
     draws = np.random.default_rng(seed).integers(0, n, (resamples, n), dtype=np.int64)
     draws += np.arange(resamples, dtype=np.int64)[:, None] * n
-    return np.bincount(draws.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float32)
+    return np.bincount(draws.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
 
 
 def intervals(values: Floats, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 7) -> list[Interval]:
@@ -63,21 +63,18 @@ def intervals(values: Floats, resamples: int = RESAMPLES, level: float = LEVEL, 
     defined = np.isfinite(values)
     known = np.where(defined, values, 0.0)
     n = defined.sum(0)
+    counts = resample_counts(len(values), resamples, seed)  # float64: a difference of nought must come out as nought
     with np.errstate(invalid="ignore", divide="ignore"):
         means = known.sum(0) / np.where(n > 0, n, np.nan)
-        # shifting by the mean keeps float32 sums exact enough for any scale of values
-        centred = np.where(defined, values - means, 0.0).astype(np.float32)
-        counts = resample_counts(len(values), resamples, seed)
-        totals = counts @ centred  # (resamples, m)
-        drawn = counts @ defined.astype(np.float32)
-        spread = totals / np.where(drawn > 0, drawn, np.nan)
+        drawn = counts @ defined if (n < len(values)).any() else np.full((resamples, 1), float(len(values)))
+        spread = (counts @ known) / np.where(drawn > 0, drawn, np.nan)  # (resamples, m)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    spread[:, n == 0] = 0.0
-    ends = np.empty((2, values.shape[1]))
-    whole = ~np.isnan(spread).any(0)  # a resample may by chance hold no defined value of a sparse column
+    ends = np.full((2, values.shape[1]), np.nan)
+    whole = ~np.isnan(spread).any(0)
     ends[:, whole] = np.quantile(spread[:, whole], tails, axis=0)
-    ends[:, ~whole] = np.nanquantile(spread[:, ~whole], tails, axis=0) if not whole.all() else 0.0
-    ends += means
+    sparse = ~whole & (n > 0)  # a resample may by chance hold no defined value of such a column
+    if sparse.any():
+        ends[:, sparse] = np.nanquantile(spread[:, sparse], tails, axis=0)
     columns = zip(means.tolist(), ends[0].tolist(), ends[1].tolist(), n.tolist(), strict=True)
     return [Interval(mean, low, high, count) for mean, low, high, count in columns]
 

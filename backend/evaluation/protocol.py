@@ -31,6 +31,7 @@ from backend.workspace import provenance
 RESULT_COLUMNS = ["recommender", "task", "view", "slice", "metric", "k", "mean", "low", "high", "n"]
 DIFFERENCE_COLUMNS = ["recommender", "reference", "task", "view", "metric", "k", "diff", "low", "high", "n"]
 TIMING_COLUMNS = ["recommender", "task", "view", "n", "seconds"]
+REFERENCES = ("popularity", "own frequency", "own frequency + popularity", "ALS")  # the last two: hardest on all, on new
 _KEYS = ["recommender", "task", "view"]
 
 
@@ -72,7 +73,7 @@ def evaluate(
     split: Split,
     ks: Sequence[int] = metrics.KS,
     vectors: npt.NDArray[np.floating] | None = None,
-    references: Sequence[str] = ("own frequency", "popularity"),
+    references: Sequence[str] = REFERENCES,
     views: Mapping[str, Sequence[str]] = VIEWS,
     resamples: int = RESAMPLES,
     seed: int = 7,
@@ -122,7 +123,7 @@ def evaluate(
             timings.append([recommender.name, task, view, len(chosen), time.perf_counter() - began])
             measured = measure(lists, chosen, facts, ks)
             values[recommender.name] = measured
-            table = pd.DataFrame({f"{metric}@{k}": column for (metric, k), column in measured.items()})
+            table = pd.DataFrame({f"{metric}@{k}": column for (metric, k), column in measured.items()}, dtype=np.float32)
             table.insert(0, "slice", own_slice)
             table.insert(0, "user", [case.user for case in chosen])
             for position, key in enumerate((recommender.name, task, view)):
