@@ -101,6 +101,18 @@ def cell(value: object) -> str:
     return plain(value)
 
 
+def short(values: Mapping[str, Any], most: int = 8) -> str:
+    """The single values among some figures, on one line."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": each for inner, each in value.items()}
+        else:
+            flat[name] = value
+    single = [f"{name} {cell(value)}" for name, value in flat.items() if isinstance(value, (str, int, float))]
+    return ", ".join(single[:most]) + (" …" if len(single) > most else "")
+
+
 def show(out: TextIO, *parts: Table | str) -> None:
     """Print tables and lines."""
     console = Console(file=out, highlight=False, soft_wrap=False, width=None if out.isatty() else 120)

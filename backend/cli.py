@@ -2,7 +2,7 @@
 
 - A contract that scripts rely on: with `--json` exactly one JSON object goes to standard output (one a line for `--instructions`), whatever
   the libraries print; exit code 0 = done, 1 = a user's error (one line on standard error), 2 = wrong usage, 130 = interrupted.
-- This file knows arguments, exit codes and signals; what a command does is in `commands.py`, how it looks in `bars.py`.
+- This file knows arguments, exit codes and signals; what a command does is in `commands/`, how it looks in `bars.py`.
 - Nothing heavy is imported before the arguments are known to make sense: `--help` and most errors answer without torch.
 """
 
@@ -94,9 +94,15 @@ examples:
 
 examples:
   python -m backend evaluate --workspace workspaces/mine --split validation
-  python -m backend evaluate --workspace workspaces/mine --split test --json""",
+  python -m backend evaluate --workspace workspaces/mine --compare smollm2=workspaces/smollm2
+  python -m backend evaluate --workspace workspaces/mine --split test --limit 200 --json""",
     )
     evaluate.add_argument("--split", choices=("validation", "test"), default="test", help="which window of time (default: test)")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N households, for a first look")
+    evaluate.add_argument(
+        "--compare", action="append", default=[], metavar="NAME=DIR",
+        help="let the model of another workspace over the same dataset answer the same cases; may be repeated",
+    )  # fmt: skip
     _workspace(evaluate)
 
     recommend = _command(

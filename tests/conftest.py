@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from backend.cli import main
 from backend.data.complete_journey import load
 from backend.data.schema import Dataset
 from backend.settings import DataSettings
 from backend.workspace import Workspace
+from tests.shop import SETTINGS, write_tables
 from tests.tiny import make_tiny
 
 
@@ -36,3 +39,26 @@ def tiny_dataset() -> Dataset:
 def tmp_workspace(tmp_path: Path) -> Workspace:
     """An empty, writable workspace."""
     return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def tables(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny dataset as a folder of tables, as a user would bring them."""
+    return write_tables(tiny_dataset, tmp_path_factory.mktemp("tables"))
+
+
+@pytest.fixture(scope="session")
+def built(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with dataset, grounding and tokens, made by the command line. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("built") / "workspace"
+    assert main(["build", "--source", "tables", "--path", str(tables), "--workspace", str(folder), *SETTINGS]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a trained model too. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("trained") / "workspace"
+    shutil.copytree(built, folder)
+    assert main(["train", "--workspace", str(folder), *SETTINGS]) == 0
+    return folder

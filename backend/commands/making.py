@@ -1,0 +1,61 @@
+"""`build` and `train`: making the stages of a workspace."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TextIO
+
+from backend.bars import bars, show, write_json
+from backend.commands.looking import stage_table
+from backend.commands.options import LATER, only_sigma, settings_of
+from backend.errors import RequestError
+from backend.progress import CancelToken
+
+
+def build(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
+    """`build`: dataset, grounding and tokens."""
+    if args.source in ("amazon", "movielens"):
+        raise RequestError(f"the source {args.source!r} cannot be read yet", "--source", LATER)
+    settings = settings_of(args)
+    from backend.workspace import Workspace
+
+    workspace = Workspace(args.workspace)
+    workspace.check_writable()
+    from backend import pipeline
+
+    with bars() as report:
+        pipeline.build(workspace, settings, report, cancel)
+    _made(args, out, ("dataset", "grounding", "tokens"), f"next: python -m backend train --workspace {args.workspace}")
+
+
+def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
+    """`train`: the model."""
+    only_sigma(args.recipe)
+    settings = settings_of(args)
+    from backend.data.store import dataset_settings
+    from backend.workspace import Workspace
+
+    workspace = Workspace.open(args.workspace)
+    workspace.check_writable()
+    workspace.fresh_stage("tokens")
+    settings = settings.model_copy(
+        update={"data": dataset_settings(workspace)}
+    )  # the tables are what they are: same dates, same source
+    from backend import pipeline
+
+    with bars() as report:
+        pipeline.train(workspace, settings, report, cancel, resume=args.resume)
+    _made(args, out, ("model",), f"next: python -m backend evaluate --workspace {args.workspace}")
+
+
+def _made(args: argparse.Namespace, out: TextIO, stages: Sequence[str], following: str) -> None:
+    """Say what was made: the stages as `info` shows them."""
+    from backend.health import inspect
+    from backend.workspace import Workspace
+
+    found = {name: stage for name, stage in inspect(Workspace.open(args.workspace)).stages.items() if name in stages}
+    if args.json:
+        write_json(out, {"workspace": str(args.workspace), "stages": {name: vars(stage) for name, stage in found.items()}})
+        return
+    show(out, stage_table(found), "", following)

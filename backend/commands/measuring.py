@@ -1,0 +1,69 @@
+"""`evaluate` and `bench`: measuring quality and speed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from backend.bars import bars, short, show, table, write_json
+from backend.commands.options import LATER
+from backend.errors import RequestError
+from backend.progress import CancelToken
+
+
+def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
+    """`evaluate`: the figures of the model and the baselines."""
+    from backend.workspace import Workspace
+
+    if args.limit is not None and args.limit < 1:
+        raise RequestError(f"{args.limit} is no number of households", "--limit", "give a number above zero")
+    others = []
+    for text in args.compare:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise RequestError(f"{text[:60]!r} names no workspace", "--compare", "write it as NAME=DIR")
+        others.append((name, Workspace.open(path)))
+    workspace = Workspace.open(args.workspace)
+    for one in (workspace, *(other for _, other in others)):
+        for stage in ("dataset", "grounding", "tokens", "model"):
+            one.fresh_stage(stage)
+    from backend.evaluation.run import evaluate_workspace
+
+    with bars() as report:
+        done = evaluate_workspace(workspace, args.split, report, cancel, others=others, limit=args.limit)
+    summary = done.summary()
+    if args.json:
+        write_json(out, summary)
+        return
+    show(out, _headline(summary["results"], f"{args.split} split, 95 % bootstrap intervals"))
+
+
+def _headline(results: Sequence[Mapping[str, Any]], title: str) -> Any:
+    """One line a task, view and recommender; one column a metric, with its interval."""
+    metrics = list(dict.fromkeys(f"{row['metric']}@{row['k']}" for row in results))
+    lines: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in results:
+        line = lines.setdefault((row["task"], row["view"], row["recommender"]), {"n": row["n"]})
+        line[f"{row['metric']}@{row['k']}"] = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    sides = {"task": "left", "view": "left", "recommender": "left", "n": "right", **dict.fromkeys(metrics, "left")}
+    return table(sides, [[*key, line["n"], *(line.get(name) for name in metrics)] for key, line in lines.items()], title)
+
+
+def bench(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
+    """`bench`: measurements of this machine."""
+    from backend import bench as benches
+
+    if args.what not in benches.MEASURES:
+        raise RequestError(f"bench {args.what} is not there yet", mend=LATER)
+    if not 1 <= args.repeats <= 10_000:
+        raise RequestError(f"{args.repeats} is no number of repeats", "--repeats", "give a number from 1 to 10000")
+    with bars() as report:
+        measured = benches.measure(args.what, args.workspace, args.repeats, report, cancel)
+    if args.json:
+        write_json(out, measured)
+        return
+    names = list(measured["rows"][0]) if measured["rows"] else []
+    sides = {name: "right" if isinstance(measured["rows"][0][name], (int, float)) else "left" for name in names}
+    rows = [[short(value) if isinstance(value, Mapping) else value for value in row.values()] for row in measured["rows"]]
+    show(out, f"{args.what} on {measured['machine']}, commit {measured['commit']}, {measured['date']}", "", table(sides, rows))

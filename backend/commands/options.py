@@ -1,0 +1,60 @@
+"""What the options of several commands mean: settings from --preset, --seed, --set and friends; what comes later."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from backend.errors import RequestError
+from backend.settings import Settings, load_preset
+
+LATER = "it comes with a later release; see CHANGELOG.md"
+
+
+def only_sigma(recipe: str) -> None:
+    """Raise `RequestError` for a recipe that is not there yet."""
+    if recipe != "sigma":
+        raise RequestError(f"the recipe {recipe!r} is not there yet", "--recipe", LATER)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Preset, --seed, --source, --path, --backbone and --set together; the later ones win.
+
+    Raises:
+        RequestError: unknown preset, unknown or impossible setting.
+    """
+    changes: dict[str, Any] = {}
+    if args.seed is not None:
+        changes["seed"] = args.seed
+    data = {"source": getattr(args, "source", None), "path": getattr(args, "path", None)}
+    if data["path"]:
+        data["path"] = str(Path(data["path"]).expanduser().resolve())  # a workspace is built again from anywhere
+    data = {name: value for name, value in data.items() if value is not None}
+    if data:
+        changes["data"] = data
+    if getattr(args, "backbone", None):
+        changes["model"] = {"backbone": args.backbone}
+    for text in args.set:
+        name, equals, value = text.partition("=")
+        section, dot, field = name.strip().partition(".")
+        if not equals or not section or (dot and not field):
+            raise RequestError(
+                f"--set {text[:60]!r} is no setting", mend="write it as SECTION.FIELD=VALUE, e.g. train.max_minutes=5"
+            )
+        if not dot:
+            changes[section] = _value(value)
+        elif not isinstance(changes.setdefault(section, {}), dict):
+            raise RequestError(f"{section} has no fields", f"--set {text[:60]}", "write it as SECTION.FIELD=VALUE")
+        else:
+            changes[section][field] = _value(value)
+    return load_preset(args.preset, **changes)
+
+
+def _value(text: str) -> Any:
+    """A JSON value (5, true, null, ["a"]), or the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
