@@ -73,49 +73,46 @@ def prefix_tree(rows: pd.DataFrame, names: pd.DataFrame, colours: Mapping[str, s
         names: what each prefix holds (`category`, `share`, `department`), indexed by prefix.
         colours: `department_colours`.
     """
-    figure = _blank(len(rows))
     if rows.empty:
-        return figure
+        return _figure([], _layout(0))
     top = float(rows["probability"].max()) or 1.0
-    paint = [_paint(row["prefix"], row["kept"], names, colours) for row in records(rows)]
-    for edge in _edges(rows):
-        leaf = edge["leaf"]
-        figure.add_scatter(
-            x=edge["x"], y=edge["y"], xaxis="x", mode="lines", hoverinfo="skip", showlegend=False,
-            line={"color": paint[leaf] if edge["kept"] else FAINT, "width": 0.8 + 5 * np.sqrt(edge["mass"] / top) * 0.6},
-            opacity=0.8 if edge["kept"] else 0.7,
-        )  # fmt: skip
-    held = names.reindex(rows["prefix"])
-    hover = [
-        f"<b>{prefix}</b>  φ {three(phi)}<br>{escape(str(category), quote=False)} ({share:.0%} of its items)<br>"
-        f"{n:,} items pass the filters<br>{'forced' if forced else 'kept' if kept else 'pruned' if legal else 'no legal item'}"
-        for prefix, phi, category, share, n, forced, kept, legal in zip(
-            rows["prefix"], rows["probability"], held["category"].fillna("unknown"), held["share"].fillna(0), rows["n_items"],
-            rows["forced"], rows["kept"], rows["legal"], strict=True,
-        )
-    ]  # fmt: skip
-    common = {"y": rows["row"], "orientation": "h", "xaxis": "x2", "customdata": rows["prefix"], "hovertext": hover,
-              "hoverinfo": "text", "showlegend": False, "unselected": {"marker": {"opacity": 1}}}  # fmt: skip
-    # a track behind each bar: small bars stay easy to hit
-    figure.add_bar(x=[top * 1.3] * len(rows), marker={"color": "rgba(128,132,140,0.05)"}, width=0.92, **common)
-    figure.add_bar(
-        x=rows["probability"], marker={"color": paint}, width=0.62, text=[three(value) for value in rows["probability"]],
-        textposition="outside", textfont={"size": 10}, cliponaxis=False, **common,
-    )  # fmt: skip
+    held = {str(row["prefix"]): row for row in records(names.reset_index())}
+    nothing = {"category": "", "share": 0.0, "department": ""}
+    hover, labels, paint = [], [], []
     for row in records(rows):
-        category = str(held["category"].iloc[row["row"]]) if row["prefix"] in names.index else ""
-        tone = 1.0 if row["kept"] else 0.55
-        mark = "◆ " if row["forced"] else ""
-        figure.add_annotation(
-            x=0.155, y=row["row"], xref="paper", yref="y", xanchor="left", showarrow=False, opacity=tone, font={"size": 11},
-            text=f"{mark}<b>{row['prefix']}</b> {short(category, 15)}",
+        about = held.get(row["prefix"], nothing)
+        paint.append(colours.get(str(about["department"]), OTHER) if row["kept"] else FAINT)
+        fate = "forced" if row["forced"] else "kept" if row["kept"] else "pruned" if row["legal"] else "no legal item"
+        hover.append(
+            f"<b>{row['prefix']}</b>  φ {three(row['probability'])}, {fate}<br>{short(str(about['category']), 40)} "
+            f"({about['share']:.0%} of its items)<br>{row['n_items']:,} items pass the filters"
+        )
+        labels.append(
+            {
+                "x": 0.155, "y": row["row"], "xref": "paper", "yref": "y", "xanchor": "left", "showarrow": False, "font": {"size": 11},
+                "opacity": 1.0 if row["kept"] else 0.55,
+                "text": f"{'◆ ' if row['forced'] else ''}<b>{row['prefix']}</b> {short(str(about['category']), 15)}",
+            }
         )  # fmt: skip
-    figure.update_layout(
-        barmode="overlay",
-        xaxis={"domain": [0, 0.15], "range": [0, 1], "visible": False, "fixedrange": True},
-        xaxis2={"domain": [0.56, 1], "range": [0, top * 1.3], "visible": False, "fixedrange": True, "anchor": "y"},
-    )
-    return figure
+    branches = [
+        {
+            "type": "path", "path": edge["path"], "xref": "x", "yref": "y", "layer": "below", "opacity": 0.8,
+            "line": {"color": paint[edge["leaf"]] if edge["kept"] else FAINT, "width": 0.8 + 3 * math.sqrt(edge["mass"] / top)},
+        }
+        for edge in _edges(rows)
+    ]  # fmt: skip
+    bar = {"type": "bar", "y": rows["row"], "orientation": "h", "xaxis": "x2", "customdata": rows["prefix"], "hovertext": hover,
+           "hoverinfo": "text", "unselected": {"marker": {"opacity": 1}}}  # fmt: skip
+    # a track behind each bar: small bars stay easy to hit
+    track = {**bar, "x": [top * 1.3] * len(rows), "marker": {"color": "rgba(128,132,140,0.05)"}, "width": 0.92}
+    bars = {**bar, "x": rows["probability"], "marker": {"color": paint}, "width": 0.62, "textposition": "outside", "cliponaxis": False,
+            "text": [three(value) for value in rows["probability"]], "textfont": {"size": 10}}  # fmt: skip
+    layout = _layout(len(rows)) | {
+        "barmode": "overlay", "annotations": labels, "shapes": branches,
+        "xaxis": {"domain": [0, 0.15], "range": [0, 1], "visible": False, "fixedrange": True},
+        "xaxis2": {"domain": [0.56, 1], "range": [0, top * 1.3], "visible": False, "fixedrange": True, "anchor": "y"},
+    }  # fmt: skip
+    return _figure([track, bars], layout)
 
 
 def strips(rows: pd.DataFrame, subsets: pd.DataFrame, listed: pd.DataFrame, titles: pd.Series, departments: pd.Series,
@@ -129,45 +126,38 @@ def strips(rows: pd.DataFrame, subsets: pd.DataFrame, listed: pd.DataFrame, titl
         titles, departments: of every item, by row number.
         colours: `department_colours`.
     """
-    figure = _blank(len(rows))
     place = dict(zip(rows["prefix"], rows["row"], strict=True))
     frame = subsets[subsets["prefix"].isin(place)].merge(listed[["item", "prefix", "rank"]], on=["item", "prefix"], how="left")
     if frame.empty:
-        return figure
+        return _figure([], _layout(len(rows)))
     jitter = ((frame["item"].astype(int) * 37) % 100 / 100 - 0.5) * 0.5
-    nudge = 0.22 * (2 * (frame.groupby("prefix")["rank"].rank().fillna(0) % 2) - 1)  # neighbours in a row dodge each other
-    frame = frame.assign(y=frame["prefix"].map(place) + jitter.where(frame["rank"].isna(), nudge))
-    kept = rows[rows["kept"]]
-    for row in kept["row"]:
-        figure.add_hline(y=row, line={"color": HAIR, "width": 1}, layer="below")
-    hover = [
-        f"<b>{short(str(titles.iat[int(item)]), 60)}</b><br>{prefix}  cos {three(float(cos))}  P {three(float(p))}<br>"
-        f"score {three(float(score))}" + ("" if pd.isna(rank) else f"  rank {rank:.0f}")
-        for item, prefix, cos, p, score, rank in zip(
-            frame["item"], frame["prefix"], frame["cos"], frame["p_item"], frame["score"], frame["rank"], strict=True
-        )
-    ]
-    frame = frame.assign(hover=hover, size=3.5 + 9 * np.sqrt(frame["p_item"].clip(0, 1)))
+    dodge = 0.22 * (2 * (frame.groupby("prefix")["rank"].rank().fillna(0) % 2) - 1)  # neighbours in a row make room
+    title = [short(name, 60) for name in titles.astype(str).iloc[frame["item"]]]
+    numbers = [[three(value) for value in frame[name].astype(float)] for name in ("cos", "p_item", "score")]
+    frame = frame.assign(
+        y=frame["prefix"].map(place) + jitter.where(frame["rank"].isna(), dodge),
+        size=3.5 + 9 * np.sqrt(frame["p_item"].clip(0, 1)),
+        hover=[
+            f"<b>{name}</b><br>{prefix}  cos {cos}  P {p}<br>score {score}" + ("" if pd.isna(rank) else f"  rank {rank:.0f}")
+            for name, prefix, cos, p, score, rank in zip(title, frame["prefix"], *numbers, frame["rank"], strict=True)
+        ],
+    )
     rest, chosen = frame[frame["rank"].isna()], frame[frame["rank"].notna()]
-    figure.add_scattergl(
-        x=rest["cos"], y=rest["y"], mode="markers", hovertext=rest["hover"], hoverinfo="text",
-        marker={"size": rest["size"], "color": GREY, "line": {"width": 0}}, customdata=rest["item"], showlegend=False,
-    )  # fmt: skip
-    figure.add_scatter(
-        x=chosen["cos"], y=chosen["y"], mode="markers+text", text=[f"{rank:.0f}" for rank in chosen["rank"]],
-        textfont={"size": 9, "color": "white"}, hovertext=chosen["hover"], hoverinfo="text", customdata=chosen["item"],
-        marker={"size": 16, "color": [colours.get(str(departments.iat[int(item)]), OTHER) for item in chosen["item"]],
-                "line": {"width": 1, "color": "rgba(255,255,255,0.8)"}}, showlegend=False,
-    )  # fmt: skip
+    own = [colours.get(str(name), OTHER) for name in departments.iloc[chosen["item"]]]
+    context = {"type": "scattergl", "x": rest["cos"], "y": rest["y"], "mode": "markers", "hovertext": rest["hover"],
+               "hoverinfo": "text", "marker": {"size": rest["size"], "color": GREY, "line": {"width": 0}}}  # fmt: skip
+    ranked = {"type": "scatter", "x": chosen["cos"], "y": chosen["y"], "mode": "markers+text", "hovertext": chosen["hover"],
+              "hoverinfo": "text", "text": [f"{rank:.0f}" for rank in chosen["rank"]], "textfont": {"size": 9, "color": "white"},
+              "marker": {"size": 16, "color": own, "line": {"width": 1, "color": "rgba(255,255,255,0.8)"}}}  # fmt: skip
+    kept = rows[rows["kept"].astype(bool)]
     low, high = float(frame["cos"].min()), float(frame["cos"].max())
     pad = 0.06 * (high - low) + 0.01
-    figure.update_layout(
-        xaxis={"range": [low - pad, high + pad], "title": {"text": "cos(h, item) →", "font": {"size": 11}}, "fixedrange": True,
-               "showgrid": False, "zeroline": False, "tickfont": {"size": 10}, "domain": [0.1, 1]},
-        yaxis={"visible": True, "tickmode": "array", "tickvals": kept["row"].tolist(), "ticktext": kept["prefix"].tolist(),
-               "tickfont": {"size": 10}, "showgrid": False},
-    )  # fmt: skip
-    return figure
+    layout = _layout(len(rows))
+    layout["xaxis"] = {"range": [low - pad, high + pad], "title": {"text": "cos(h, item) →", "font": {"size": 11}}, "fixedrange": True,
+                       "showgrid": False, "zeroline": False, "tickfont": {"size": 10}, "domain": [0.1, 1]}  # fmt: skip
+    layout["yaxis"] |= {"visible": True, "tickmode": "array", "tickvals": kept["row"], "ticktext": kept["prefix"],
+                        "tickfont": {"size": 10}, "gridcolor": HAIR, "zeroline": False}  # fmt: skip
+    return _figure([context, ranked], layout)
 
 
 def quality(frame: pd.DataFrame, metric: str) -> go.Figure:
@@ -178,58 +168,51 @@ def quality(frame: pd.DataFrame, metric: str) -> go.Figure:
         metric: its name, for the axis.
     """
     tasks = list(dict.fromkeys(frame["label"]))
-    figure = _blank(len(tasks), row=46)
+    traces = []
     for ours, name, colour, shift in ((False, "best baseline", GREY, 0.14), (True, "Sigmascope", ACCENT, -0.14)):
         part = frame[frame["ours"] == ours]
-        figure.add_scatter(
-            x=part["value"], y=[tasks.index(task) + shift for task in part["label"]], mode="markers", name=name,
-            marker={"size": 11, "color": colour, "symbol": "circle" if ours else "diamond"}, hoverinfo="text",
-            error_x={"array": part["high"] - part["value"], "arrayminus": part["value"] - part["low"], "type": "data",
-                     "symmetric": False, "color": colour, "thickness": 2, "width": 5},
-            hovertext=[f"<b>{short(row['system'], 40)}</b>, {short(row['label'], 40)}<br>{three(row['value'])} "
-                       f"[{three(row['low'])}, {three(row['high'])}]<br>n = {row['n']:,}" for row in records(part)],
-        )  # fmt: skip
-    figure.update_layout(
-        xaxis={"title": {"text": metric, "font": {"size": 11}}, "rangemode": "tozero", "fixedrange": True, "gridcolor": HAIR},
-        yaxis={"visible": True, "tickmode": "array", "tickvals": list(range(len(tasks))),
-               "ticktext": [short(task, 26) for task in tasks],
-               "range": [len(tasks) - 0.4, -0.6], "showgrid": False, "automargin": True},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, margin={"l": 8, "r": 8, "t": 30, "b": 40},
-        height=46 * len(tasks) + 90, showlegend=True,
-    )  # fmt: skip
-    return figure
+        error = {"type": "data", "symmetric": False, "array": part["high"] - part["value"], "arrayminus": part["value"] - part["low"],
+                 "color": colour, "thickness": 2, "width": 5}  # fmt: skip
+        hover = [
+            f"<b>{short(row['system'], 40)}</b>, {short(row['label'], 40)}<br>{three(row['value'])} "
+            f"[{three(row['low'])}, {three(row['high'])}]<br>n = {row['n']:,}"
+            for row in records(part)
+        ]
+        marker = {"size": 11, "color": colour, "symbol": "circle" if ours else "diamond"}
+        traces.append({"type": "scatter", "x": part["value"], "y": [tasks.index(task) + shift for task in part["label"]], "name": name,
+                       "mode": "markers", "marker": marker, "error_x": error, "hovertext": hover, "hoverinfo": "text"})  # fmt: skip
+    layout = _layout(len(tasks)) | {
+        "height": 46 * len(tasks) + 90, "margin": {"l": 8, "r": 8, "t": 30, "b": 40}, "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "xaxis": {"title": {"text": metric, "font": {"size": 11}}, "rangemode": "tozero", "fixedrange": True, "gridcolor": HAIR},
+        "yaxis": {"tickmode": "array", "tickvals": list(range(len(tasks))), "ticktext": [short(task, 26) for task in tasks],
+                  "range": [len(tasks) - 0.4, -0.6], "showgrid": False, "zeroline": False, "automargin": True, "fixedrange": True},
+    }  # fmt: skip
+    return _figure(traces, layout)
 
 
 def sales(weekly: pd.DataFrame) -> go.Figure:
     """Purchases of an item by week (`week`, `purchases`)."""
-    figure = go.Figure(
-        go.Bar(x=weekly["week"], y=weekly["purchases"], marker={"color": ACCENT}, hovertemplate="%{x|%d %b}: %{y}<extra></extra>")
+    bars = {"type": "bar", "x": weekly["week"], "y": weekly["purchases"], "marker": {"color": ACCENT},
+            "hovertemplate": "week of %{x|%d %b}: %{y}<extra></extra>"}  # fmt: skip
+    axes = {"xaxis": {"fixedrange": True}, "yaxis": {"fixedrange": True, "gridcolor": HAIR, "rangemode": "tozero"}}
+    return _figure(
+        [bars], {"height": 150, "margin": {"l": 4, "r": 4, "t": 4, "b": 4}, "bargap": 0.15, "showlegend": False, **axes}
     )
-    figure.update_layout(height=150, margin={"l": 4, "r": 4, "t": 4, "b": 4}, yaxis={"fixedrange": True, "gridcolor": HAIR},
-                         xaxis={"fixedrange": True}, bargap=0.15)  # fmt: skip
-    return figure
 
 
-def _blank(rows: int, row: int = ROW) -> go.Figure:
-    """A figure whose rows count downwards from the top, with the same margins for all steps."""
-    figure = go.Figure()
-    figure.update_layout(
-        height=max(rows, 3) * row + 58, margin={"l": 4, "r": 4, "t": 8, "b": 42}, showlegend=False, hovermode="closest",
-        yaxis={"range": [max(rows, 3) - 0.4, -0.6], "visible": False, "fixedrange": True}, dragmode=False,
-    )  # fmt: skip
-    return figure
+def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
+    """One construction from plain dictionaries: adding traces and shapes one by one costs ten times as much."""
+    return go.Figure({"data": traces, "layout": layout})
 
 
-def _paint(prefix: str, kept: bool, names: pd.DataFrame, colours: Mapping[str, str]) -> str:
-    if not kept or prefix not in names.index:
-        return FAINT
-    return colours.get(str(names.at[prefix, "department"]), OTHER)
-
-
-def _curve(x0: float, y0: float, x1: float, y1: float, points: int = 18) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth S from one point to another."""
-    t = np.linspace(0, 1, points)
-    return x0 + (x1 - x0) * t, y0 + (y1 - y0) * (3 * t**2 - 2 * t**3)
+def _layout(rows: int) -> dict[str, Any]:
+    """Rows that count downwards from the top, with the same margins for all steps."""
+    count = max(rows, 3)
+    return {
+        "height": count * ROW + 58, "margin": {"l": 4, "r": 4, "t": 8, "b": 42}, "showlegend": False, "hovermode": "closest",
+        "dragmode": False, "yaxis": {"range": [count - 0.4, -0.6], "visible": False, "fixedrange": True},
+    }  # fmt: skip
 
 
 def _edges(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -246,6 +229,8 @@ def _edges(rows: pd.DataFrame) -> list[dict[str, Any]]:
     height = {name: float(np.mean(node["rows"])) for name, node in nodes.items()} | {(): (len(rows) - 1) / 2}
     edges = []
     for name, node in nodes.items():
-        x, y = _curve((len(name) - 1) / depth, height[name[:-1]], len(name) / depth, height[name])
-        edges.append({"x": x, "y": y, "mass": node["mass"], "kept": node["kept"], "leaf": node["leaf"]})
+        x0, x1, y0, y1 = (len(name) - 1) / depth, len(name) / depth, height[name[:-1]], height[name]
+        middle = (x0 + x1) / 2
+        path = f"M {x0:.3f},{y0:.3f} C {middle:.3f},{y0:.3f} {middle:.3f},{y1:.3f} {x1:.3f},{y1:.3f}"
+        edges.append({"path": path, "mass": node["mass"], "kept": node["kept"], "leaf": node["leaf"]})
     return sorted(edges, key=lambda edge: edge["kept"])  # kept branches are drawn over pruned ones

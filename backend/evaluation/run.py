@@ -31,6 +31,7 @@ from backend.workspace import Workspace
 
 OURS = "SIGMA"
 _DEFAULT_BASELINES = tuple(BASELINES)
+_TUNING_HOUSEHOLDS = 600  # validation households that the fusion weights are chosen on
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,14 @@ class Run:
         return {
             "split": self.split,
             "results": chosen.to_dict("records"),
+            "differences": self._differences(),
             "fusion": {task: setting.model_dump() for task, setting in self.presets.items()},
             **{key: self.evaluation.about.get(key) for key in ("commit", "date", "machine", "seed", "resamples")},
         }
+
+    def _differences(self) -> list[dict[str, Any]]:
+        rows = self.evaluation.differences
+        return rows[(rows["k"] == 10) & rows["metric"].isin(["hr", "ndcg"]) & (rows["recommender"] == OURS)].to_dict("records")  # type: ignore[return-value]
 
 
 def evaluate_workspace(
@@ -72,6 +78,7 @@ def evaluate_workspace(
     others: Sequence[tuple[str, Workspace]] = (),
     baselines: Sequence[str] = _DEFAULT_BASELINES,
     limit: int | None = None,
+    tune_baselines: bool = False,
     seed: int = 7,
 ) -> Run:
     """Measure a workspace and, unless it is read-only, write the evaluation stage.
@@ -79,6 +86,8 @@ def evaluate_workspace(
     Args:
         others: further (name, workspace) whose models answer the same cases; they must hold the same dataset.
         baselines: names of `BASELINES`.
+        tune_baselines: search each baseline's grid on validation again, instead of taking the settings that such a search chose
+            (they are the constructors' defaults); minutes instead of seconds.
         limit: at most this many households (for a first look); None = all.
 
     Raises:
@@ -91,7 +100,7 @@ def evaluate_workspace(
     dataset = open_dataset(workspace, report)
     parts = split(dataset, dataset_settings(workspace))
     tasks = registry(dataset)
-    validation = build_cases(dataset, _head(parts.validation, limit), tasks, seed)
+    validation = build_cases(dataset, _head(parts.validation, min(limit or _TUNING_HOUSEHOLDS, _TUNING_HOUSEHOLDS)), tasks, seed)
     asked = build_cases(dataset, _head(parts.test if split_name == "test" else parts.validation, limit), tasks, seed)
     if not asked or not validation:
         raise WorkspaceError(
@@ -100,9 +109,12 @@ def evaluate_workspace(
     about: dict[str, Any] = {"split": split_name, "tuned": {}, "fusion": {}}
     recommenders: list[Any] = []
     for name in baselines:
-        chosen = tune(name, dataset, parts, validation, report=report, cancel=cancel)
-        about["tuned"][name] = {"settings": chosen.settings, "validation_ndcg@10": chosen.score, "trials": len(chosen.trials)}
-        recommenders.append(fit(name, dataset, parts, chosen.settings, cancel=cancel))
+        settings: dict[str, Any] | None = None
+        if tune_baselines:
+            chosen = tune(name, dataset, parts, validation, report=report, cancel=cancel)
+            settings = chosen.settings
+            about["tuned"][name] = {"settings": settings, "validation_ndcg@10": chosen.score, "trials": len(chosen.trials)}
+        recommenders.append(fit(name, dataset, parts, settings, report=report, cancel=cancel))
     ours, tuned, vectors = _ours(OURS, workspace, dataset, validation, asked, about, report, cancel, variants=True)
     recommenders += ours
     for name, other in others:
@@ -150,7 +162,7 @@ def _ours(
     generator: Generator = load_generator(workspace, dataset)
     on_validation = compute(generator, validation, report=report, cancel=cancel)
     tuned = tune_fusion(generator, on_validation, validation, FusionSettings(beams=64, per_prefix=200), report, cancel)
-    components = on_validation if asked is validation else compute(generator, asked, report=report, cancel=cancel)
+    components = compute(generator, asked, report=report, cancel=cancel)
     about["fusion"][name] = {task: value.best.model_dump() for task, value in tuned.items()}
     best = {task: value.best for task, value in tuned.items()}
     out = [SigmaRecommender(name, generator, components, best)]

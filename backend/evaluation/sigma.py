@@ -57,7 +57,7 @@ class SigmaRecommender:
     def _chunk(self, cases: Sequence[Case], k: int, setting: FusionSettings) -> np.ndarray:
         n_items = len(self.generator.sids)
         at = [self.components.index[key_of(case)] for case in cases]
-        rows, log_phi = self.components.rows[at], self.components.log_phi[at].astype(np.float64)  # (b, K)
+        rows, log_phi = self.components.rows[at], self.components.log_phi[at]  # (b, K)
         members = self.generator.index.members[rows]  # (b, K, L)
         safe = np.maximum(members, 0)
         legal = np.ones((len(cases), n_items), bool)

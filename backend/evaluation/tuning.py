@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.data.schema import Dataset
 from backend.data.split import Split
-from backend.evaluation.baselines import BASELINES, Recommender, fit
+from backend.evaluation.baselines import Recommender, fit, known
 from backend.evaluation.cases import Case
 from backend.evaluation.metrics import accuracy
 from backend.evaluation.views import VIEWS, view_cases
@@ -30,6 +30,7 @@ class Tuned:
     name: str
     settings: dict[str, Any]
     score: float  # mean NDCG@10 over (task, view) on validation
+    recommender: Recommender  # fitted with these settings
     trials: list[dict[str, Any]]  # {"settings", "score", "parts": {"task/view": NDCG@10}, "seconds"}
 
 
@@ -54,19 +55,28 @@ def tune(
         views: which views of which task count.
         report: told of each trial.
         cancel: checked before each trial.
+
+    Raises:
+        RequestError: unknown name.
+        ValueError: an empty grid.
     """
-    settings = [dict(entry) for entry in (grid if grid is not None else BASELINES[name].GRID)]
+    settings = [dict(entry) for entry in (grid if grid is not None else known(name).GRID)]
     trials: list[dict[str, Any]] = []
+    best: tuple[float, dict[str, Any], Recommender] | None = None
     for done, entry in enumerate(settings):
         if cancel is not None:
             cancel.check()
         began = time.perf_counter()
-        parts = ndcg_by_view(fit(name, dataset, split, entry, cancel=cancel), cases, views)
+        recommender = fit(name, dataset, split, entry, cancel=cancel)
+        parts = ndcg_by_view(recommender, cases, views)
         score = float(np.mean(list(parts.values()))) if parts else 0.0
+        if best is None or score > best[0]:
+            best = score, entry, recommender
         trials.append({"settings": entry, "score": score, "parts": parts, "seconds": time.perf_counter() - began})
         report(Progress("tuning", done + 1, len(settings), f"{name} {entry}", {"ndcg@10": score}))
-    best = max(trials, key=lambda trial: trial["score"])
-    return Tuned(name, best["settings"], best["score"], trials)
+    if best is None:
+        raise ValueError(f"{name}: the grid is empty")
+    return Tuned(name, best[1], best[0], best[2], trials)
 
 
 def ndcg_by_view(

@@ -55,7 +55,7 @@ class Backbone(nn.Module, ABC):
 
     def features(self, texts: Sequence[str]) -> list[Tensor]:
         """Features of each text, from the cache where it has them. Shape: (tokens_i, …) each."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self._features]
+        missing = sorted({text for text in texts if text not in self._features}, key=len)  # equal lengths together: less padding
         for start in range(0, len(missing), 128):
             part = missing[start : start + 128]
             self._features.update(zip(part, self._encode(part), strict=True))

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from backend.data import schema as c
-from backend.data.history import Histories
+from backend.data.history import Histories, History
 from backend.data.schema import Dataset
 from backend.instructions.tasks import Context, Task
 from backend.instructions.templates import render
@@ -32,6 +32,29 @@ _HISTORY_DROPOUT = 0.05
 def profile_line(profile: str) -> str:
     """The profile sentence as it opens every prompt."""
     return f"{profile}. {HISTORY_LEAD}" if profile else f"A shopper. {HISTORY_LEAD}"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """An instruction, the targets drawn for it, and all its right answers (item rows)."""
+
+    text: str
+    chosen: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The content of one tree."""
+
+    profile: str
+    history: History
+    branches: list[Branch]
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts of the tree."""
+        return [self.profile, *(branch.text for branch in self.branches)]
 
 
 @dataclass
@@ -76,8 +99,8 @@ class Sampler:
     def __len__(self) -> int:
         return len(self.user)
 
-    def sample(self, number: int, epoch: int = 0) -> Sample:
-        """The tree of context `number`."""
+    def plan(self, number: int, epoch: int = 0) -> Plan:
+        """What the tree of context `number` will say."""
         rng = np.random.default_rng((self.seed, epoch, number))
         user, start, stop = int(self.user[number]), int(self.start[number]), int(self.stop[number])
         context = Context(
@@ -90,20 +113,24 @@ class Sampler:
         if rng.random() < _HISTORY_DROPOUT:
             history = history.recent(int(rng.integers(1, 6)))
         profile = profile_line("") if rng.random() < _PROFILE_DROPOUT else self.profiles[user]
-        layout, backbone = self.model.layout, self.model.backbone
-        tokens, position = layout.prompt(profile, len(backbone.features([profile])[0]), history)
-        out = Sample(tokens, [], [], [], [], [], [], [])
-        if self.train.dense:
-            self._dense(out, history.items)
-        branch = 0
+        branches = []
         for task in self.tasks:
             labelled = task.label(context, rng)
             if labelled is None or not len(labelled.targets):
                 continue
-            branch += 1
             text = render(task.name, labelled.slots, rng, held_out=False)
-            chosen = rng.permutation(labelled.targets)[: self.train.targets]
-            self._branch(out, text, chosen, labelled.targets, branch, position)
+            branches.append(Branch(text, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
+        return Plan(profile, history, branches)
+
+    def sample(self, plan: Plan) -> Sample:
+        """The tree of a plan."""
+        layout, backbone = self.model.layout, self.model.backbone
+        tokens, position = layout.prompt(plan.profile, len(backbone.features([plan.profile])[0]), plan.history)
+        out = Sample(tokens, [], [], [], [], [], [], [])
+        if self.train.dense:
+            self._dense(out, plan.history.items)
+        for number, branch in enumerate(plan.branches, start=1):
+            self._branch(out, branch.text, branch.chosen, branch.right, number, position)
         return out
 
     def _branch(self, out: Sample, text: str, chosen: np.ndarray, right: np.ndarray, branch: int, position: int) -> None:
@@ -143,7 +170,11 @@ class Sampler:
 
     def batch(self, numbers: Sequence[int], epoch: int = 0) -> tuple[Batch, Targets]:
         """Trees of several contexts, padded, with their supervision."""
-        samples = [self.sample(number, epoch) for number in numbers]
+        plans = [self.plan(number, epoch) for number in numbers]
+        self.model.backbone.features(
+            [text for plan in plans for text in plan.texts]
+        )  # one pass of the text encoder, not one a text
+        samples = [self.sample(plan) for plan in plans]
         return self.model.collate([sample.tokens for sample in samples]), join(samples)
 
 

@@ -20,12 +20,23 @@ from backend.evaluation.baselines.popularity import Popularity, RecentPopularity
 from backend.evaluation.baselines.sasrec import SASRec
 from backend.progress import CancelToken, Progress, Report, silent
 
-__all__ = ["BASELINES", "Baseline", "Recommender", "fit", "fit_all"]
+__all__ = ["BASELINES", "Baseline", "Recommender", "fit", "fit_all", "known"]
 
 BASELINES: Mapping[str, type[Baseline]] = {
     baseline.name: baseline
     for baseline in (Popularity, RecentPopularity, OwnFrequency, OwnFrequencyPopularity, ItemKNN, ALS, SASRec)
 }
+
+
+def known(name: str) -> type[Baseline]:
+    """The baseline of this name.
+
+    Raises:
+        RequestError: unknown name.
+    """
+    if name not in BASELINES:
+        raise RequestError(f"unknown baseline {name!r}", mend=f"choose one of: {', '.join(BASELINES)}")
+    return BASELINES[name]
 
 
 def fit(
@@ -49,9 +60,7 @@ def fit(
     Raises:
         RequestError: unknown name.
     """
-    if name not in BASELINES:
-        raise RequestError(f"unknown baseline {name!r}", mend=f"choose one of: {', '.join(BASELINES)}")
-    kind: Any = BASELINES[name]
+    kind: Any = known(name)
     live = {"report": report, "cancel": cancel} if "report" in inspect.signature(kind).parameters else {}
     baseline: Baseline = kind(dataset, split, **(settings or {}), **live)
     return baseline

@@ -29,7 +29,7 @@ class ALS(Baseline):
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
         {"factors": factors, "alpha": alpha, "regularization": regularization}
         for factors in (64, 128)
-        for alpha in (1.0, 2.0, 10.0)
+        for alpha in (1.0, 2.0)
         for regularization in (10.0, 30.0)
     )
 

@@ -26,11 +26,10 @@ class ItemKNN(Baseline):
 
     name = "item-kNN"
     GRID: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"neighbours": neighbours, "shrinkage": shrinkage, "half_life": days, "own": own}
+        {"neighbours": neighbours, "shrinkage": shrinkage, "half_life": days}
         for neighbours in (100, 400)
         for shrinkage in (10.0, 100.0)
         for days in (30.0, 90.0)
-        for own in (0.0, 1.0, 10.0)
     )
 
     def __init__(
