@@ -21,6 +21,7 @@ def answer(bench: Workbench, asked: Request, steps: Steps) -> Recommendation:
     key = asked.model_dump_json()
     kept = st.session_state.get("answer")
     if kept is None or kept[0] != key:
+        steps.start()
         kept = (key, bench.recommend(asked, steps.on_step))
         st.session_state["answer"] = kept
     return kept[1]

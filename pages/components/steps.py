@@ -34,9 +34,13 @@ class Steps:
         self.head, self.body = {}, {}
         for column, name in zip(columns, TITLES, strict=True):
             with column:
-                self.head[name], self.body[name] = st.empty(), st.empty()
-            self._mark(name, "wait")
-        self._mark("prefixes", "now")
+                # the body is a container, not an empty place: what stood there stays, greyed, until the new one is drawn
+                self.head[name], self.body[name] = st.empty(), st.container()
+
+    def start(self) -> None:
+        """Put out the lights: something new is being computed."""
+        for name in TITLES:
+            self._mark(name, "now" if name == "prefixes" else "wait")
 
     def on_step(self, name: str, payload: Mapping[str, Any]) -> None:
         """What the generator calls as each step ends."""
@@ -65,7 +69,7 @@ class Steps:
         figure = figures.prefix_tree(self.rows, self.names, self.colours)
         # a new key a drawn state: the selection of the last one must not linger
         key = f"tree-{st.session_state.get('tree', 0)}"
-        with self.body["prefixes"].container(gap="small"):
+        with self.body["prefixes"]:
             st.plotly_chart(figure, key=key, on_select=lambda: _force(key), selection_mode="points", config=CHART,
                             alt="Prefixes with their probability; pruned ones in grey. Click one to force it.")  # fmt: skip
             left = len(frame) - len(self.rows)
@@ -77,7 +81,7 @@ class Steps:
         items = self.bench.dataset.items
         self._mark("subsets", "done", ms)
         figure = figures.strips(self.rows, trace.subsets, listed, items["title"], items["department"], self.colours)
-        with self.body["subsets"].container(gap="small"):
+        with self.body["subsets"]:
             st.plotly_chart(
                 figure, key="strips", config=CHART, alt="Items of each prefix by cosine; those in the list carry their rank."
             )
@@ -87,7 +91,7 @@ class Steps:
 
     def _list(self, result: Recommendation, ms: float | None) -> None:
         self._mark("fusion", "done", ms)
-        with self.body["fusion"].container(gap="small"):
+        with self.body["fusion"]:
             for note in result.notes:
                 st.html(f'<div class="sg-tag warn" style="white-space:normal">{esc(note)}</div>')
             if result.items.empty:

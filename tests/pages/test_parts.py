@@ -99,7 +99,7 @@ def test_a_tree_of_two_levels(bench: FakeWorkbench) -> None:
                       "forced": False, "legal": True, "n_items": 4, "level": 2})
     )  # fmt: skip
     tree = figures.prefix_tree(rows, bench.prefixes(), {})
-    assert sum(1 for trace in tree.data if trace.type == "scatter") == 5  # two branches from the root, three leaves
+    assert len(tree.layout.shapes) == 5  # two branches from the root, three leaves
 
 
 def test_figures_of_nothing(bench: FakeWorkbench) -> None:
