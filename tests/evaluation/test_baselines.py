@@ -171,4 +171,6 @@ def test_tune_keeps_the_best(dataset: Dataset, parts: Split) -> None:
     assert tuned.settings in [trial["settings"] for trial in tuned.trials]
     assert tuned.score == max(trial["score"] for trial in tuned.trials)
     assert "JustForYou/new" in tuned.trials[0]["parts"]
+    again = fit("own frequency", dataset, parts, tuned.settings)
+    assert (tuned.recommender.recommend(cases, 10) == again.recommend(cases, 10)).all()
     assert all(entry for name, kind in BASELINES.items() if name != "popularity" for entry in kind.GRID)

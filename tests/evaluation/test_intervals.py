@@ -57,3 +57,13 @@ def test_seeded() -> None:
     values = np.random.default_rng(3).random(60)
     assert interval(values, seed=1) == interval(values, seed=1)
     assert interval(values, seed=1) != interval(values, seed=2)
+
+
+def test_no_difference_is_exactly_zero() -> None:
+    values = np.random.default_rng(5).random(300)
+    assert difference(values, values) == difference(np.zeros(300), np.zeros(300))
+    ours, theirs = np.zeros(400), np.zeros(400)
+    ours[:4] = 1  # 4 against 0: some resamples draw none of them
+    theirs[4:6] = 1
+    assert difference(ours, theirs).low <= 0
+    assert not difference(ours, theirs).excludes_zero
