@@ -127,6 +127,8 @@ def train_grounder(
     text, ids = torch.from_numpy(text_vectors), torch.from_numpy(id_vectors)
     has_id = torch.from_numpy(np.linalg.norm(id_vectors, axis=1) > 0)
     trained = [view for view in views if view.name in settings.views and len(view.train)]
+    if not trained:  # the ablation without grounding: the sentence encoder's own principal components
+        return Grounded(projection.eval(), [])
     total = settings.epochs * (len(trained) * settings.pairs_per_view // settings.batch)
     optimizer = torch.optim.AdamW(projection.parameters(), lr=settings.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=max(total, 2), pct_start=0.1)
