@@ -169,13 +169,12 @@ class Workbench:
         return scores.headline(self.evaluation() or {}, metric, k)
 
     def fusion(self) -> FusionSettings:
-        """The fusion that the model was shipped with (tuned on validation), or the defaults."""
-        if not self.workspace.has("model"):
+        """The fusion that the evaluation chose on validation, or the defaults where nothing was evaluated."""
+        if not self.workspace.has("evaluation"):
             return FusionSettings()
-        settings = self.workspace.stage("model").manifest.get("settings", {}).get("fusion") or {}
         try:
-            return FusionSettings(**settings)
-        except ValidationError:
+            return FusionSettings(**{**self.workspace.stage("evaluation").json("fusion")["best"], "top": FusionSettings().top})
+        except (ValidationError, KeyError, TypeError, WorkspaceError):
             return FusionSettings()
 
     # looking up (see `Lookup`) ----------------------------------------------------------------------------------------

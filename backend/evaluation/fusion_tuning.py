@@ -1,14 +1,15 @@
 """Choosing the fusion weights on validation: a coordinate search over stored components.
 
 - The model is not asked again: every trial is a re-scoring.
-- Each task gets its own setting; the score is the mean NDCG@10 over the task's views, as for the baselines.
-- Kept: every trial, so that the README can show what each knob is worth.
+- Like every baseline, the model gets one setting for all questions (SIGMA: "no knob per task"): the score is the mean NDCG@10 over
+  all (task, view) pairs. The best setting of each task among the same trials is kept too, as what per-task knobs would buy.
+- Kept: every trial, so that a table can show what each knob is worth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backend.evaluation.cases import Case
@@ -19,20 +20,60 @@ from backend.generation.generator import Generator
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import FusionSettings
 
-TAUS = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15)
+TAUS = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.25)
 DOMAINS = ("probability", "renormalised", "log")
-REPEATS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-POPULARITIES = (-0.1, 0.0, 0.1, 0.2)
-PREFIX_WEIGHTS = (0.5, 0.75, 1.0, 1.25)
+KNOBS: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("repeat_weight", (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)),
+    ("prefix_weight", (0.5, 0.75, 1.0, 1.25)),
+    ("popularity_weight", (-0.1, 0.0, 0.1, 0.2)),
+)
+
+
+@dataclass
+class Search:
+    """All trials so far: setting → NDCG@10 of each "task/view"."""
+
+    generator: Generator
+    components: Components
+    cases: Sequence[Case]
+    report: Report = silent
+    cancel: CancelToken | None = None
+    parts: dict[FusionSettings, dict[str, float]] = field(default_factory=dict)
+
+    def score(self, setting: FusionSettings) -> float:
+        """Mean NDCG@10 over the (task, view) pairs."""
+        if setting not in self.parts:
+            if self.cancel:
+                self.cancel.check()
+            self.parts[setting] = ndcg_by_view(SigmaRecommender("trial", self.generator, self.components, setting), self.cases)
+            self.report(Progress("fusion", len(self.parts), 0, "trials", {"ndcg@10": self._mean(setting)}))
+        return self._mean(setting)
+
+    def _mean(self, setting: FusionSettings) -> float:
+        values = self.parts[setting].values()
+        return sum(values) / max(len(values), 1)
+
+    def climb(self, setting: FusionSettings, name: str, values: Sequence[Any]) -> FusionSettings:
+        """The best of a setting and its variations in one field; ties go to the setting as it is."""
+        return max([setting, *(setting.model_copy(update={name: value}) for value in values)], key=self.score)
+
+    def best_for(self, task: str) -> FusionSettings:
+        """The best trial for one task."""
+
+        def own(setting: FusionSettings) -> float:
+            values = [value for part, value in self.parts[setting].items() if part.split("/")[0] == task]
+            return sum(values) / max(len(values), 1)
+
+        return max(self.parts, key=own)
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best setting of a task with and without APF, and all trials ({"setting": changed fields, "ndcg@10"})."""
+    """The chosen setting, the best one without APF, the best of each task, and all trials."""
 
-    task: str
     best: FusionSettings
     best_without_apf: FusionSettings
+    by_task: dict[str, FusionSettings]
     trials: list[dict[str, Any]]
 
 
@@ -43,47 +84,30 @@ def tune_fusion(
     start: FusionSettings,
     report: Report = silent,
     cancel: CancelToken | None = None,
-) -> dict[str, Tuned]:
-    """Tune every task of the (validation) cases, with APF on and off."""
-    tasks = list(dict.fromkeys(case.task for case in cases))
-    out: dict[str, Tuned] = {}
-    for done, task in enumerate(tasks):
-        own = [case for case in cases if case.task == task]
-        trials: list[dict[str, Any]] = []
-        scores: dict[FusionSettings, float] = {}
-
-        def score(
-            setting: FusionSettings,
-            own: list[Case] = own,
-            scores: dict[FusionSettings, float] = scores,
-            trials: list[Any] = trials,
-        ) -> float:
-            if cancel:
-                cancel.check()
-            if setting not in scores:
-                parts = ndcg_by_view(SigmaRecommender("trial", generator, components, setting), own)
-                scores[setting] = sum(parts.values()) / len(parts)
-                changed = {k: v for k, v in setting.model_dump().items() if v != getattr(start, k)}
-                trials.append({"setting": changed, "ndcg@10": round(scores[setting], 5), "parts": parts})
-            return scores[setting]
-
-        def climb(setting: FusionSettings, field: str, values: Sequence[Any], score: Any = score) -> FusionSettings:
-            options = [setting, *(setting.model_copy(update={field: value}) for value in values)]
-            return max(options, key=score)
-
-        plain = climb(start.model_copy(update={"apf": False, "repeat_weight": 0.5}), "tau", TAUS)
-        for field, values in (
-            ("repeat_weight", REPEATS),
-            ("tau", TAUS),
-            ("prefix_weight", PREFIX_WEIGHTS),
-            ("popularity_weight", POPULARITIES),
-        ):
-            plain = climb(plain, field, values)
-        adaptive = plain.model_copy(update={"apf": True})
-        both = [climb(adaptive.model_copy(update={"sigma_domain": domain}), "tau", TAUS) for domain in DOMAINS]
-        adaptive = max(both, key=score)
-        for field, values in (("repeat_weight", REPEATS), ("prefix_weight", PREFIX_WEIGHTS), ("popularity_weight", POPULARITIES)):
-            adaptive = climb(adaptive, field, values)
-        out[task] = Tuned(task, max((adaptive, plain), key=score), plain, trials)
-        report(Progress("fusion", done + 1, len(tasks), task, {"ndcg@10": score(out[task].best), "without APF": score(plain)}))
-    return out
+) -> Tuned:
+    """Search on (validation) cases: first without APF, then every σ domain from there."""
+    search = Search(generator, components, cases, report, cancel)
+    plain = start.model_copy(update={"apf": False, "repeat_weight": 0.5})
+    for name, values in (("tau", TAUS), *KNOBS, ("tau", TAUS)):
+        plain = search.climb(plain, name, values)
+    domains = [plain.model_copy(update={"apf": True, "sigma_domain": domain}) for domain in DOMAINS]
+    adaptive = max((search.climb(setting, "tau", TAUS) for setting in domains), key=search.score)
+    for name, values in KNOBS:
+        adaptive = search.climb(adaptive, name, values)
+    tasks = dict.fromkeys(case.task for case in cases)
+    changed = [
+        {name: value for name, value in setting.model_dump().items() if value != getattr(start, name)} for setting in search.parts
+    ]
+    return Tuned(
+        best=max((adaptive, plain), key=search.score),
+        best_without_apf=plain,
+        by_task={task: search.best_for(task) for task in tasks},
+        trials=[
+            {
+                "setting": setting,
+                "ndcg@10": round(search.score(key), 5),
+                "parts": {k: round(v, 5) for k, v in search.parts[key].items()},
+            }
+            for setting, key in zip(changed, search.parts, strict=True)
+        ],
+    )

@@ -19,7 +19,7 @@ from backend.errors import RequestError, WorkspaceError
 from backend.evaluation.baselines import BASELINES, fit
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.components import compute
-from backend.evaluation.fusion_tuning import Tuned, tune_fusion
+from backend.evaluation.fusion_tuning import DOMAINS, Tuned, tune_fusion
 from backend.evaluation.protocol import Evaluation, evaluate
 from backend.evaluation.sigma import SigmaRecommender
 from backend.evaluation.tuning import tune
@@ -36,10 +36,10 @@ _TUNING_HOUSEHOLDS = 600  # validation households that the fusion weights are ch
 
 @dataclass(frozen=True)
 class Run:
-    """Result of a run; `presets` holds the tuned fusion of each task."""
+    """Result of a run; `fusion` is the setting chosen on validation."""
 
     evaluation: Evaluation
-    presets: dict[str, FusionSettings]
+    fusion: FusionSettings
     split: str
 
     @property
@@ -61,7 +61,7 @@ class Run:
             "split": self.split,
             "results": chosen.to_dict("records"),
             "differences": self._differences(),
-            "fusion": {task: setting.model_dump() for task, setting in self.presets.items()},
+            "fusion": self.fusion.model_dump(),
             **{key: self.evaluation.about.get(key) for key in ("commit", "date", "machine", "seed", "resamples")},
         }
 
@@ -135,14 +135,16 @@ def evaluate_workspace(
         cancel=cancel,
         about=about,
     )
-    run = Run(measured, {task: value.best for task, value in tuned.items()}, split_name)
+    run = Run(measured, tuned.best, split_name)
     if not workspace.read_only:
         with workspace.write(
             "evaluation", {"split": split_name, "seed": seed, "limit": limit, "others": [name for name, _ in others]}, seed
         ) as stage:
             measured.write(stage.path)
-            stage.json("fusion", {task: value.best.model_dump() for task, value in tuned.items()})
-            stage.json("fusion_trials", {task: value.trials for task, value in tuned.items()})
+            stage.json(
+                "fusion", {"best": tuned.best.model_dump(), **{task: value.model_dump() for task, value in tuned.by_task.items()}}
+            )
+            stage.json("fusion_trials", tuned.trials)
             stage.metrics = {"summary": run.summary()["results"], "households": len({case.user for case in asked})}
     return run
 
@@ -157,27 +159,32 @@ def _ours(
     report: Report,
     cancel: CancelToken | None,
     variants: bool,
-) -> tuple[list[SigmaRecommender], dict[str, Tuned], Any]:
+) -> tuple[list[SigmaRecommender], Tuned, Any]:
     """The model of a workspace under its tuned fusion, and its step-3 variants."""
     generator: Generator = load_generator(workspace, dataset)
     on_validation = compute(generator, validation, report=report, cancel=cancel)
     tuned = tune_fusion(generator, on_validation, validation, FusionSettings(beams=64, per_prefix=200), report, cancel)
     components = compute(generator, asked, report=report, cancel=cancel)
-    about["fusion"][name] = {task: value.best.model_dump() for task, value in tuned.items()}
-    best = {task: value.best for task, value in tuned.items()}
+    best = tuned.best
+    about["fusion"][name] = {"best": best.model_dump(), "without APF": tuned.best_without_apf.model_dump()}
     out = [SigmaRecommender(name, generator, components, best)]
     if variants:
-        plain = {task: value.best_without_apf for task, value in tuned.items()}
 
-        def changed(**update: Any) -> dict[str, FusionSettings]:
-            return {task: setting.model_copy(update=update) for task, setting in best.items()}
+        def variant(text: str, **update: Any) -> SigmaRecommender:
+            return SigmaRecommender(f"{name}, {text}", generator, components, best.model_copy(update=update))
 
         out += [
             SigmaRecommender(f"{name}, constraint as filter", generator, components, best, filtered=True),
-            SigmaRecommender(f"{name}, without APF", generator, components, plain),
-            SigmaRecommender(f"{name}, without repeat prior", generator, components, changed(repeat_weight=0.0)),
-            SigmaRecommender(f"{name}, top-1 prefix", generator, components, changed(top1_prefix=True)),
-            SigmaRecommender(f"{name}, K=20 M=50", generator, components, changed(beams=20, per_prefix=50)),
+            SigmaRecommender(f"{name}, fusion per task", generator, components, tuned.by_task),
+            SigmaRecommender(f"{name}, without APF", generator, components, tuned.best_without_apf),
+            variant("without repeat prior", repeat_weight=0.0),
+            variant("top-1 prefix", top1_prefix=True),
+            variant("K=20 M=50", beams=20, per_prefix=50),
+        ]
+        out += [
+            variant(f"σ over {domain}", apf=True, sigma_domain=domain)
+            for domain in DOMAINS
+            if (True, domain) != (best.apf, best.sigma_domain)
         ]
     return out, tuned, generator.model.store.text
 

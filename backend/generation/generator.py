@@ -102,6 +102,10 @@ class Generator:
         self._states: OrderedDict[Any, PromptState] = OrderedDict()
         self._lock = threading.Lock()  # one request at a time: two cores, one model
 
+    def warm(self) -> None:
+        """Answer one request, so that the first user does not wait for what is made once (wordings, kernels)."""
+        self.recommend(Request(instruction="something new for dinner", user=str(self.dataset.users[c.USER].iloc[0])))
+
     # reading the request ------------------------------------------------------------------------------------------------
 
     def read(self, instruction: str) -> Reading:
@@ -438,4 +442,6 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     parts = split(dataset, dataset_settings(workspace))
     train_items = dataset.events[c.EVENT_ITEM].to_numpy(np.int64)[parts.train_events]
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    return Generator(load_model(workspace, dataset), dataset, train_items, names)
+    generator = Generator(load_model(workspace, dataset), dataset, train_items, names)
+    generator.warm()
+    return generator
