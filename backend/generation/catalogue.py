@@ -52,7 +52,9 @@ class PrefixIndex:
         return np.bincount(level.of_item[allowed], minlength=len(level.codes))
 
     def row(self, codes: tuple[int, ...]) -> int | None:
-        """Row of a prefix among those of its length; None where no item has it."""
+        """Row of a prefix among those of its length; None where no item has it, or where it is longer than ℓ."""
+        if len(codes) > self.prefix_levels:
+            return None
         level = self.levels[len(codes)]
         found = np.flatnonzero((level.codes == np.array(codes, np.int64)).all(1))
         return int(found[0]) if len(found) else None

@@ -1,0 +1,38 @@
+"""A generator over a small random model: everything but the text encoder is the real thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.data import schema
+from backend.data.schema import Dataset
+from backend.generation import generator as module
+from backend.generation.generator import Generator
+from backend.model.sigma import SigmaModel
+from tests.small import FakeEncoder, small_model
+
+Make = Callable[..., Generator]
+
+
+@pytest.fixture(scope="session")
+def make(tiny_dataset: Dataset) -> Iterator[Make]:
+    """Make a generator: `make()`, `make(prefix_levels=2)`, `make(model=…)`."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(module, "shared_text_encoder", FakeEncoder)
+
+    def call(model: SigmaModel | None = None, **changes: Any) -> Generator:
+        model = model or small_model(tiny_dataset, seed=5, **changes)
+        return Generator(model, tiny_dataset, tiny_dataset.events[schema.EVENT_ITEM].to_numpy(np.int64))
+
+    yield call
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def generator(make: Make) -> Generator:
+    """The plain recipe: one SID level and a soft token."""
+    return make()

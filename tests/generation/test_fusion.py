@@ -1,0 +1,217 @@
+"""Adaptive probabilistic fusion: against the formula computed naively over the whole catalogue, and its properties."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.data.schema import Dataset
+from backend.generation import subset
+from backend.generation.fusion import fuse, item_log_probs, sigma
+from backend.generation.generator import Generator
+from backend.generation.priors import HALF_LIFE_DAYS, popularity_prior, repeat_prior
+from backend.generation.request import Request
+from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
+from backend.settings import FusionSettings
+from tests.generation.conftest import Make
+from tests.small import small_model
+
+EVERYTHING = {"beams": 4096, "per_prefix": 10_000, "top": 1000}
+
+
+def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], query: bool) -> torch.Tensor:
+    """Hidden state of the last token of the prompt with a prefix (and `<q>`) behind it; no cache, no tree, no batch."""
+    line = Tokens(**{name: list(getattr(tokens, name)) for name in vars(tokens)})
+    position = max(line.position) + 1
+    for level, code in enumerate(codes):
+        line.append(SID, level * generator.model.codes + code, 1, 1, position + level)
+    if query:
+        line.append(SPECIAL, QUERY, 1, 1, position + len(codes))
+    with torch.inference_mode():
+        batch = generator.model.collate([line])
+        return generator.model.encode(batch, generator.model.soft_tokens())[0, -1]
+
+
+def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> dict[int, float]:
+    """P(v_i|T) = φ_k · exp(cos σ/τ) / Σ exp(cos σ/τ), in loops over every prefix and every item (SIGMA eq. APF)."""
+    model, fusion = generator.model, request.fusion
+    tokens = generator.tokens(generator.shopper(request), generator.read(request.instruction).instruction)
+    soft = model.soft_tokens().detach()
+    members: dict[tuple[int, ...], list[int]] = {}
+    for item in sorted(allowed):
+        members.setdefault(tuple(model.store.sids[item, : model.levels].tolist()), []).append(item)
+    phi: dict[tuple[int, ...], float] = {}
+    for prefix in members:
+        phi[prefix] = 1.0
+        for level in range(model.levels):
+            logits = model.code_logits(naive_hidden(generator, tokens, prefix[:level], query=False), level)
+            phi[prefix] *= float(torch.softmax(logits.double(), -1)[prefix[level]])
+    values = list(phi.values())
+    if fusion.sigma_domain == "renormalised":
+        values = [value / sum(values) for value in values]
+    if fusion.sigma_domain == "log":
+        values = [math.log(value) for value in values]
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values)) if len(values) > 1 else 1.0
+    if not fusion.apf:
+        spread = 1.0
+    scores: dict[int, float] = {}
+    for prefix, items in members.items():
+        h = model.query_vectors(naive_hidden(generator, tokens, prefix, query=True))
+        cosine = {item: float(h @ soft[item]) for item in items}
+        total = sum(math.exp(cosine[item] * spread / fusion.tau) for item in items)
+        for item in items:
+            scores[item] = phi[prefix] * math.exp(cosine[item] * spread / fusion.tau) / total
+    return scores
+
+
+@pytest.mark.parametrize("domain", ["probability", "renormalised", "log"])
+@pytest.mark.parametrize("levels", [0, 1, 2])
+@pytest.mark.parametrize("apf", [True, False])
+def test_the_fused_list_is_brute_force_apf_over_the_whole_catalogue(make: Make, levels: int, domain: str, apf: bool) -> None:
+    generator = make(prefix_levels=levels)
+    request = Request(user="u2", instruction="pizza", fusion=FusionSettings(apf=apf, sigma_domain=domain, **EVERYTHING))  # type: ignore[arg-type]
+    naive = naive_fusion(generator, request, set(range(60)))
+    trace = generator.recommend(request)
+    found = dict(zip(trace.fused["item"], trace.fused["score"], strict=True))
+    assert found.keys() == naive.keys()
+    for item, probability in naive.items():
+        assert found[item] == pytest.approx(math.log(probability), abs=2e-3)
+    order = sorted(naive, key=lambda item: -naive[item])
+    listed = trace.fused["item"].tolist()
+    for place, item in enumerate(order):  # the same order, but for items that are as good as tied
+        assert listed[place] == item or naive[listed[place]] == pytest.approx(naive[item], rel=4e-3)
+    assert sum(np.exp(list(found.values()))) == pytest.approx(float(np.exp(generator_mass(trace))), rel=1e-3)
+
+
+def generator_mass(trace: object) -> float:
+    """log Σ φ over the kept prefixes: the fused probabilities add up to it."""
+    kept = trace.prefixes[trace.prefixes["kept"]]  # type: ignore[attr-defined]
+    last = kept[kept["level"] == kept["level"].max()]
+    return math.log(last["probability"].sum())
+
+
+def test_with_a_filter_too(generator: Generator) -> None:
+    request = Request(user="u2", instruction="pizza", category="Grocery", fusion=FusionSettings(**EVERYTHING))
+    allowed = set(np.flatnonzero(generator.dataset.items["department"] == "Grocery").tolist())
+    naive = naive_fusion(generator, request, allowed)
+    trace = generator.recommend(request)
+    assert set(trace.fused["item"]) == allowed
+    for item, score in zip(trace.fused["item"], trace.fused["score"], strict=True):
+        assert score == pytest.approx(math.log(naive[item]), abs=2e-3)
+
+
+def test_sigma_by_hand() -> None:
+    phi = np.array([0.5, 0.3, 0.1])
+    log_phi = np.log(phi)
+    assert sigma(log_phi, "probability") == pytest.approx(np.std(phi))
+    assert sigma(log_phi, "renormalised") == pytest.approx(np.std(phi / phi.sum()))
+    assert sigma(log_phi, "log") == pytest.approx(np.std(log_phi))
+    padded = np.concatenate([log_phi, [-np.inf, -np.inf]])
+    for domain in ("probability", "renormalised", "log"):
+        assert sigma(padded, domain) == pytest.approx(float(sigma(log_phi, domain))), "absent beams do not count"
+        assert sigma(log_phi[:1], domain) == 1.0, "one prefix has no spread"
+        assert sigma(np.log([0.2, 0.2, 0.2]), domain) == pytest.approx(0.0)
+    batch = np.stack([padded, np.log([0.1, 0.2, 0.3, 0.2, 0.1])])
+    np.testing.assert_allclose(sigma(batch, "log"), [sigma(batch[0], "log"), sigma(batch[1], "log")])
+
+
+logs = st.floats(-12, 0)
+cosines = st.floats(-1, 1)
+
+
+@st.composite
+def beams_and_cosines(draw: st.DrawFn) -> tuple[list[float], list[list[float]]]:
+    k = draw(st.integers(1, 5))
+    rows = st.lists(cosines, min_size=4, max_size=4)
+    return draw(st.lists(logs, min_size=k, max_size=k)), draw(st.lists(rows, min_size=k, max_size=k))
+
+
+@settings(deadline=None, max_examples=100)
+@given(beams_and_cosines(), st.sampled_from(["probability", "renormalised", "log"]), st.floats(0.01, 1))
+def test_apf_never_reorders_items_inside_a_prefix(beams: tuple[list[float], list[list[float]]], domain: str, tau: float) -> None:
+    log_phi, cos = np.array(beams[0]), np.array(beams[1])
+    settings_of = FusionSettings(sigma_domain=domain, tau=tau)  # type: ignore[arg-type]
+    score, log_item, _ = fuse(log_phi, cos, settings_of)
+    plain, _, _ = fuse(log_phi, cos, settings_of.model_copy(update={"apf": False}))
+    for row in range(len(log_phi)):
+        by_cos = np.argsort(cos[row])
+        for each in (score[row], plain[row], log_item[row]):
+            assert (np.diff(each[by_cos]) >= -1e-9).all()
+        assert np.exp(log_item[row]).sum() == pytest.approx(1.0)
+
+
+def test_illegal_items_get_no_probability() -> None:
+    cos = np.array([[0.3, -np.inf, 0.1], [-np.inf, -np.inf, -np.inf]])
+    log_item = item_log_probs(cos, np.array(1.0), 0.1)
+    assert np.exp(log_item[0]).sum() == pytest.approx(1.0)
+    assert not np.isfinite(log_item[1]).any()
+    score, _, _ = fuse(np.array([-0.1, -2.0]), cos, FusionSettings(repeat_weight=5.0), repeat=np.full((2, 3), 9.0))
+    assert np.isfinite(score).tolist() == [[True, False, True], [False, False, False]]
+
+
+def test_weights_are_exponents() -> None:
+    log_phi, cos = np.log([0.6, 0.4]), np.array([[0.5, 0.1], [0.9, -0.2]])
+    repeat, popularity = np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[1.0, -1.0], [0.5, 0.0]])
+    setting = FusionSettings(prefix_weight=2.0, item_weight=0.5, repeat_weight=1.5, popularity_weight=-0.3)
+    score, log_item, _ = fuse(log_phi, cos, setting, repeat, popularity)
+    np.testing.assert_allclose(score, 2 * log_phi[:, None] + 0.5 * log_item + 1.5 * repeat - 0.3 * popularity)
+
+
+def test_a_batch_of_requests_runs_the_same_code() -> None:
+    rng = np.random.default_rng(0)
+    log_phi, cos = np.log(rng.random((3, 4))), rng.uniform(-1, 1, (3, 4, 5))
+    score, _, spread = fuse(log_phi, cos, FusionSettings())
+    for row in range(3):
+        alone, _, own = fuse(log_phi[row], cos[row], FusionSettings())
+        np.testing.assert_allclose(score[row], alone)
+        assert spread[row] == pytest.approx(float(own))
+
+
+def test_uniform_logits_give_uniform_prefixes(make: Make, tiny_dataset: Dataset) -> None:
+    """A mock model that knows nothing: all φ equal, σ = 0, every item of a prefix equally likely."""
+    model = small_model(tiny_dataset, seed=5)
+    torch.nn.init.zeros_(model.code_head.weight)
+    torch.nn.init.zeros_(model.code_head.bias)
+    trace = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=FusionSettings(**EVERYTHING)))
+    np.testing.assert_allclose(trace.prefixes["probability"], 1 / model.codes, rtol=1e-5)
+    assert trace.sigma == pytest.approx(0.0, abs=1e-6)
+    sizes = np.bincount(model.store.sids[:, 0], minlength=model.codes)
+    for item, probability in zip(trace.fused["item"], trace.fused["p_item"], strict=True):
+        assert probability == pytest.approx(1 / sizes[model.store.sids[item, 0]], rel=1e-4)
+
+
+def test_nearest_with_and_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    cos = rng.uniform(-1, 1, (4, 50))
+    cos[1, 5:] = -np.inf
+    plain = subset.nearest(cos, 7)
+    monkeypatch.setattr(subset, "FAISS_THRESHOLD", 10)
+    fast = subset.nearest(cos, 7)
+    assert plain.shape == fast.shape == (4, 7)
+    for row in range(4):
+        legal = np.isfinite(cos[row, plain[row]])
+        assert plain[row][legal].tolist() == fast[row][np.isfinite(cos[row, fast[row]])].tolist()
+        assert plain[row][0] == int(np.argmax(cos[row]))
+
+
+def test_the_repeat_prior_against_loops() -> None:
+    items, days, steps = np.array([3, 4, 3, 5, 4]), np.array([90, 90, 30, 30, 0]), np.array([0, 0, 1, 1, 2])
+    weight = {step: 0.5 ** (age / HALF_LIFE_DAYS) for step, age in ((0, 90), (1, 30), (2, 0))}
+    total = sum(weight.values())
+    found = repeat_prior(items, days, steps, 7)
+    assert found[3] == pytest.approx(math.log1p((weight[0] + weight[1]) / total / 0.01))
+    assert found[4] == pytest.approx(math.log1p((weight[0] + weight[2]) / total / 0.01))
+    assert found[0] == 0
+    assert not repeat_prior(items[:0], days[:0], steps[:0], 7).any()
+
+
+def test_the_popularity_prior_is_centred() -> None:
+    prior = popularity_prior(np.array([0, 0, 0, 2]), 3)
+    assert prior.sum() == pytest.approx(0.0)
+    assert prior[0] > prior[2] > prior[1]

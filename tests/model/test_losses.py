@@ -1,0 +1,117 @@
+"""L_NTP and L_ID against naive loops over one target at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from backend.data.schema import Dataset
+from backend.data.split import split
+from backend.instructions.tasks import registry
+from backend.model.examples import Sampler
+from backend.model.sigma import SigmaModel, prefix_members
+from backend.pipeline import training_contexts
+from backend.settings import DataSettings, TrainSettings
+from tests.small import small_model
+
+TAU = 0.1
+TASKS = ("JustForYou", "Category", "Query", "Discover")
+
+
+def sampler_of(dataset: Dataset, model: SigmaModel, **changes: object) -> Sampler:
+    settings = TrainSettings(**{"contexts": 64, "batch": 8, "bf16": False, **changes})  # type: ignore[arg-type]
+    contexts = training_contexts(split(dataset, DataSettings()).train, settings, 7)
+    tasks = registry(dataset)
+    return Sampler(dataset, contexts, [tasks[name] for name in settings.tasks], model, model.settings, settings, 7)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: bool) -> None:
+    model = small_model(tiny_dataset, prefix_levels=levels).eval()
+    batch, targets = sampler_of(tiny_dataset, model, dense=dense).batch(range(6))
+    found = model.losses(batch, targets, TAU, id_dropout=0.0)
+    with torch.inference_mode():
+        soft = model.soft_tokens().double()
+        hidden = model.encode(batch, soft.float())
+        ntp, ntp_weight = 0.0, 0.0
+        for (tree, row), code, weight in zip(
+            targets.code_at.tolist(), targets.code.tolist(), targets.code_weight.tolist(), strict=True
+        ):
+            level = code // model.codes
+            logits = model.code_head(hidden[tree, row]).double()[level * model.codes : (level + 1) * model.codes]
+            ntp -= weight * float(torch.log_softmax(logits, -1)[code % model.codes])
+            ntp_weight += weight
+        loss, total = 0.0, 0.0
+        prefixes = [tuple(sid) for sid in model.store.sids[:, :levels].tolist()]
+        for (tree, row), item, weight, also in zip(
+            targets.query_at.tolist(), targets.item.tolist(), targets.query_weight.tolist(), targets.also.tolist(), strict=True
+        ):
+            h = model.query_vectors(hidden[tree, row]).double()
+            negatives = [
+                other
+                for other in range(len(prefixes))
+                if other != item and prefixes[other] == prefixes[item] and other not in also
+            ]
+            logits = torch.stack([h @ soft[other] / TAU for other in (item, *negatives)])
+            loss -= weight * float(torch.log_softmax(logits, -1)[0])
+            total += weight
+    assert found.id == pytest.approx(loss / total, rel=1e-3)
+    assert found.ntp == pytest.approx(ntp / ntp_weight if levels else 0.0, rel=1e-3)
+    assert float(found.total) == pytest.approx(found.ntp + found.id, rel=1e-5)
+
+
+def test_a_task_without_a_label_gives_no_branch_and_targets_share_one_weight(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset)
+    sampler = sampler_of(tiny_dataset, model, targets=3)
+    for number in range(20):
+        sample = sampler.sample(sampler.plan(number))
+        branches = sorted(set(sample.tokens.branch) - {0})
+        assert branches == list(range(1, len(branches) + 1))
+        assert sum(sample.query_weights) == pytest.approx(len(branches))
+        for row, item in zip(sample.query_rows, sample.items, strict=True):
+            assert sample.tokens.branch[row] > 0
+            assert item not in sample.also[sample.query_rows.index(row)]
+
+
+def test_a_sample_depends_on_seed_and_number_alone(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset)
+    first, second = sampler_of(tiny_dataset, model), sampler_of(tiny_dataset, model)
+    second.sample(second.plan(3))
+    assert first.sample(first.plan(11)).tokens == second.sample(second.plan(11)).tokens
+    assert first.sample(first.plan(11, epoch=1)).tokens != first.sample(first.plan(11)).tokens
+
+
+def test_the_history_of_a_sample_is_older_than_its_basket(tiny_dataset: Dataset) -> None:
+    """No leakage: nothing of the target basket stands in the prompt unless it was bought before."""
+    model = small_model(tiny_dataset, history_items=60)
+    sampler = sampler_of(tiny_dataset, model)
+    for number in range(30):
+        tokens = sampler.sample(sampler.plan(number)).tokens
+        before = set(sampler.histories.slice(int(sampler.user[number]), int(sampler.start[number])).tolist())
+        assert {value for kind, value in zip(tokens.kind, tokens.value, strict=True) if kind == 3} <= before
+
+
+def test_prefix_members_against_a_dictionary() -> None:
+    prefixes = np.random.default_rng(0).integers(3, size=(40, 2))
+    members, row = prefix_members(prefixes)
+    for item, prefix in enumerate(prefixes):
+        expected = [other for other in range(40) if (prefixes[other] == prefix).all()]
+        assert [other for other in members[row[item]] if other >= 0] == expected
+    everything, zero = prefix_members(prefixes[:, :0])
+    assert everything.tolist() == [list(range(40))]
+    assert not zero.any()
+
+
+def test_a_cold_item_joins_with_its_vectors_alone(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset).eval()
+    n = tiny_dataset.n_items
+    rng = np.random.default_rng(1)
+    with torch.inference_mode():
+        before = model.soft_tokens()
+        model.set_store(model.store.add(rng.normal(size=(2, 12)).astype(np.float32), rng.integers(6, size=(2, 4))))
+        after = model.soft_tokens()
+    assert after.shape == (n + 2, before.shape[1])
+    torch.testing.assert_close(after[:n], before)
+    torch.testing.assert_close(after.norm(dim=1), torch.ones(n + 2))

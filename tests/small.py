@@ -1,0 +1,87 @@
+"""Small models over the tiny shop, without any downloaded weights: a fake encoder, a random item store, a random Llama folder."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from backend.data.schema import Dataset
+from backend.grounding.encoders import TEXT_DIM, TokenStates
+from backend.model.backbones import Nano, load_backbone
+from backend.model.sigma import SigmaModel
+from backend.settings import ModelSettings, TokenSettings
+from backend.tokenization.item_store import ItemStore
+
+MODEL: dict[str, Any] = {"layers": 2, "hidden": 32, "heads": 4, "item_dim": 16, "history_items": 8}
+LEVELS, CODES = 4, 6
+
+
+class FakeEncoder:
+    """Each word has a random vector of its own, drawn from its hash."""
+
+    def token_states(self, texts: Sequence[str]) -> TokenStates:
+        rows = [np.stack([self._word(word) for word in text.split()] or [self._word("")]) for text in texts]
+        longest = max(len(row) for row in rows)
+        states = torch.zeros(len(rows), longest, TEXT_DIM)
+        mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+        for place, row in enumerate(rows):
+            states[place, : len(row)] = torch.from_numpy(row)
+            mask[place, : len(row)] = True
+        return TokenStates(states, mask)
+
+    def encode(self, texts: Sequence[str], **kwargs: object) -> np.ndarray:
+        vectors = np.stack([sum(self._word(word) for word in (text.lower().split() or [""])) for text in texts])
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    def _word(self, word: str) -> np.ndarray:
+        return np.random.default_rng(zlib.crc32(word.encode())).normal(size=TEXT_DIM).astype(np.float32)
+
+
+def unit(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    vectors = rng.normal(size=(n, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def small_store(n: int, seed: int = 0) -> ItemStore:
+    """Random vectors; the last two items are cold; two items share their whole SID."""
+    rng = np.random.default_rng(seed)
+    ids = unit(rng, n, 12)
+    ids[-2:] = 0.0
+    sids = rng.integers(CODES, size=(n, LEVELS))
+    sids[1] = sids[0]
+    return ItemStore(ids, unit(rng, n, 12), None, rng.normal(size=(n, 3)).astype(np.float32), sids)
+
+
+def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes: Any) -> SigmaModel:
+    """A random model over the dataset's items."""
+    torch.manual_seed(seed)
+    settings = ModelSettings(**{**MODEL, **changes})
+    backbone = Nano(settings, FakeEncoder()) if settings.backbone == "nano" else load_backbone(settings)  # type: ignore[arg-type]
+    return SigmaModel(backbone, small_store(dataset.n_items, seed), settings, TokenSettings(levels=LEVELS, codes=CODES), dropout)
+
+
+def llama_folder(path: Path, texts: Sequence[str]) -> Path:
+    """A tiny random Llama with a word-level tokenizer, saved as transformers saves them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = sorted({word for text in texts for word, _ in pre_tokenizers.Whitespace().pre_tokenize_str(text)})
+    vocabulary = {word: number for number, word in enumerate(["[UNK]", "<s>", "</s>", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", bos_token="<s>", eos_token="</s>").save_pretrained(
+        path
+    )
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(path)
+    assert (path / "model.safetensors").is_file()
+    return path
