@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, DynamicCache, LlamaConfig, LlamaModel
 
@@ -163,7 +164,7 @@ def _load_pretrained(name: str) -> tuple[Any, Any]:
         else:
             tokenizer = AutoTokenizer.from_pretrained(name)
             model = AutoModel.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         where = "folder" if Path(name).exists() else "hub id or folder"
         raise WeightsError(
