@@ -29,24 +29,22 @@ class SASRec(Baseline):
     """Self-attentive sequential recommendation."""
 
     name = "SASRec"
-    GRID: ClassVar[tuple[dict[str, Any], ...]] = (
-        {"dim": 64, "dropout": 0.2},
-        {"dim": 64, "dropout": 0.4},
-        {"dim": 128, "dropout": 0.3},
-    )
+    # One setting: a training takes minutes. Chosen by hand on validation, NDCG@10 of JustForYou: two layers, batch 64, 4 epochs .164;
+    # two layers, batch 32, 3 epochs, half the learning rate .159; one layer, batch 32, 5 epochs .172 and less than half the time.
+    GRID: ClassVar[tuple[dict[str, Any], ...]] = ({},)
 
     def __init__(
         self,
         dataset: Dataset,
         split: Split,
         dim: int = 64,
-        layers: int = 2,
+        layers: int = 1,
         heads: int = 2,
         length: int = 50,
-        dropout: float = 0.2,
-        lr: float = 2e-3,
-        batch: int = 128,
-        epochs: int = 4,
+        dropout: float = 0.1,
+        lr: float = 4e-3,
+        batch: int = 32,
+        epochs: int = 5,
         seed: int = 7,
         report: Report = silent,
         cancel: CancelToken | None = None,
