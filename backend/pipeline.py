@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,9 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
         }
         stage.arrays("vectors", {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)})
         # what the reading of instructions compares with: seconds to encode, so it is stored
-        stage.arrays("names", {"vectors": prepare(dataset, encoders.shared_text_encoder().encode).name_vectors().astype(np.float16)})
+        stage.arrays(
+            "names", {"vectors": prepare(dataset, encoders.shared_text_encoder().encode).name_vectors().astype(np.float16)}
+        )
         stage.arrays("projection", {name: value.numpy() for name, value in grounded.projection.state_dict().items()})
 
 
@@ -175,6 +178,21 @@ def load_projection(workspace: Workspace) -> Projection:
     return projection.eval()
 
 
+def text_grounder(workspace: Workspace) -> Callable[[Sequence[str]], Tensor]:
+    """Grounded vectors of any texts, by the workspace's projection. Shape: (n,) → (n, dim)."""
+    projection = load_projection(workspace)
+
+    @torch.inference_mode()
+    def project(vectors: Tensor) -> Tensor:
+        return projection(vectors)
+
+    def ground(texts: Sequence[str]) -> Tensor:
+        vectors = [vector for _, vector in encoders.shared_text_encoder().remembered(texts)]
+        return project(torch.stack(vectors)).clone() if vectors else torch.zeros(0, projection.skip.out_features)
+
+    return ground
+
+
 def model_settings(settings: Settings) -> dict[str, Any]:
     """What the model stage's fingerprint depends on."""
     return {
@@ -212,7 +230,14 @@ def train(
     parts = split(dataset, settings.data)
     store = load_store(workspace, dataset)
     torch.manual_seed(settings.seed)
-    model = SigmaModel(load_backbone(settings.model), store, settings.model, settings.tokens, settings.train.dropout)
+    model = SigmaModel(
+        load_backbone(settings.model),
+        store,
+        settings.model,
+        settings.tokens,
+        settings.train.dropout,
+        ground=text_grounder(workspace),
+    )
     tasks = registry(dataset)
     chosen = [tasks[name] for name in settings.train.tasks]
     contexts = training_contexts(parts.train, settings.train, settings.seed)
@@ -261,7 +286,7 @@ def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     stage: Stage = workspace.fresh_stage("model")
     own = stage.manifest["settings"]
     settings, tokens = ModelSettings(**own["model"]), TokenSettings(**own["tokens"])
-    model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens)
+    model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens, ground=text_grounder(workspace))
     path = stage.path / "model.safetensors"
     load_weights(model, path)
     return model.eval()

@@ -69,7 +69,8 @@ class ModelSettings(Frozen):
     item_dim: int = Field(128, ge=2)  # width of the space in which h and the soft tokens meet
     prefix_levels: int = Field(1, ge=0)  # ℓ, SID levels emitted before <q>; 0 = ID only
     soft_token: bool = True  # False = SID-only history and ranking by SID probability
-    history_items: int = Field(48, ge=1)  # distinct most recent items in the prompt
+    instruction_token: bool = True  # ours: the instruction's grounded vector as one soft token behind it
+    history_items: int = Field(48, ge=1)  # distinct items of the history in the prompt, the most telling ones
 
 
 class TrainSettings(Frozen):

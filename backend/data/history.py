@@ -11,6 +11,7 @@ from backend.data.schema import Dataset
 
 COUNT_BUCKETS = 8  # 1, 2, 3, 4, 5–7, 8–12, 13–24, 25+ baskets
 RECENCY_BUCKETS = 8  # days since the last purchase: ≤3, ≤7, ≤14, ≤30, ≤60, ≤120, ≤240, more
+_DOUBLING_DAYS = 45.0
 _COUNT_EDGES = np.array([1, 2, 3, 4, 7, 12, 24])
 _RECENCY_EDGES = np.array([3, 7, 14, 30, 60, 120, 240])
 
@@ -33,6 +34,15 @@ class History:
     def recent(self, size: int) -> History:
         """The `size` most recent items."""
         return History(self.items[-size:], self.counts[-size:], self.days[-size:])
+
+    def salient(self, size: int) -> History:
+        """The `size` items that say most about the next basket: bought often, bought lately; in the order of the history.
+
+        One doubling of the baskets that held an item weighs as much as 45 days.
+        """
+        score = np.log2(1.0 + self.counts) - self.days / _DOUBLING_DAYS
+        keep = np.sort(np.argsort(-score, kind="stable")[:size])
+        return History(self.items[keep], self.counts[keep], self.days[keep])
 
     def without(self, items: np.ndarray) -> History:
         """The history with some items dropped (what-if)."""

@@ -41,7 +41,7 @@ from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import profile_text, sanitise
 from backend.model.examples import profile_line
-from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
+from backend.model.prompt import GROUNDED, QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
 from backend.tokenization.semantic_ids import prefix_name
 from backend.workspace import Workspace
@@ -160,7 +160,7 @@ class Generator:
         """The prompt's tokens, instruction included."""
         layout, backbone = self.model.layout, self.model.backbone
         profile = profile_line(shopper.profile)
-        history = shopper.history.recent(self.model.settings.history_items)
+        history = shopper.history.salient(self.model.settings.history_items)
         tokens, position = layout.prompt(profile, len(backbone.features([profile])[0]), history)
         layout.instruction(tokens, instruction, len(backbone.features([instruction])[0]), 0, position)
         return tokens
@@ -168,7 +168,14 @@ class Generator:
     @torch.inference_mode()
     def prompt_state(self, tokens: Tokens) -> PromptState:
         """Run a prompt through the backbone, or take it from the last few."""
-        key = (tuple(tokens.value), tuple(tokens.kind), tuple(tokens.texts), tuple(tokens.count), tuple(tokens.recency))
+        key = (
+            tuple(tokens.value),
+            tuple(tokens.kind),
+            tuple(tokens.texts),
+            tuple(tokens.grounded),
+            tuple(tokens.count),
+            tuple(tokens.recency),
+        )
         if key in self._states:
             self._states.move_to_end(key)
             return self._states[key]
@@ -346,6 +353,10 @@ class Generator:
                 texts.append(f"{'abcdefgh'[level]}{code}")
                 items.append(-1)
                 seen_history = True
+            elif kind == GROUNDED:
+                kinds.append("instruction")
+                texts.append("its soft token")
+                items.append(-1)
             else:
                 kinds.append("history")
                 texts.append(str(self.dataset.items[c.TITLE].iat[value]))

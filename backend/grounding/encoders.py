@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,6 +35,7 @@ from backend.progress import CancelToken, Progress, Report, silent
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TEXT_DIM = 384
 _MAX_TOKENS = 64
+_REMEMBERED = 60_000  # texts; about 8 kB each
 
 transformers_logging.disable_progress_bar()  # progress is ours to report
 
@@ -78,10 +80,12 @@ class TokenStates:
     Shape:
         states: (n, tokens, 384) float32, zero where padded.
         mask: (n, tokens) bool.
+        vectors: (n, 384) float32, mean over all tokens, unit norm.
     """
 
     states: torch.Tensor
     mask: torch.Tensor
+    vectors: torch.Tensor
 
 
 class TextEncoder:
@@ -96,10 +100,11 @@ class TextEncoder:
             self.tokenizer = AutoTokenizer.from_pretrained(self.folder)
             self.model = AutoModel.from_pretrained(self.folder, use_safetensors=True).eval()
         self.model.requires_grad_(False)
+        self._memory: OrderedDict[str, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()
 
     @torch.inference_mode()
     def token_states(self, texts: Sequence[str]) -> TokenStates:
-        """Contextual states of a small list of texts, without [CLS] and [SEP].
+        """Contextual states of a small list of texts, without [CLS] and [SEP], and their sentence vectors.
 
         Special tokens written in a text are read as plain characters.
         """
@@ -111,8 +116,26 @@ class TextEncoder:
         inner = mask.clone()
         inner[:, 0] = False  # [CLS]
         inner[torch.arange(len(inner)), mask.sum(1) - 1] = False  # [SEP]
+        pooled = (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
         hidden = hidden * inner.unsqueeze(-1)
-        return TokenStates(hidden[:, 1:-1].clone(), inner[:, 1:-1].clone())
+        return TokenStates(hidden[:, 1:-1].clone(), inner[:, 1:-1].clone(), torch.nn.functional.normalize(pooled, dim=-1))
+
+    def remembered(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Token states and sentence vector of each text, from memory where a text was met before.
+
+        Shape:
+            returns: per text (tokens_i, 384) float16 and (384,) float32.
+        """
+        missing = sorted({text for text in texts if text not in self._memory}, key=len)  # equal lengths together: less padding
+        for start in range(0, len(missing), 128):
+            part = missing[start : start + 128]
+            out = self.token_states(part)
+            for row, text in enumerate(part):
+                self._memory[text] = (out.states[row][out.mask[row]].half(), out.vectors[row].clone())
+        found = [self._memory[text] for text in texts]
+        while len(self._memory) > _REMEMBERED:
+            self._memory.popitem(last=False)
+        return found
 
     @torch.inference_mode()
     def encode(

@@ -12,7 +12,6 @@ A text is turned into *features* once (states or token ids, cacheable); `embed_t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ from backend.grounding.encoders import TEXT_DIM, TextEncoder, shared_text_encode
 from backend.model.weights import smollm2_gguf
 from backend.settings import ModelSettings
 
-_CACHED_TEXTS = 60_000
-
 
 class Backbone(nn.Module, ABC):
     """A decoder over embeddings.
@@ -39,12 +36,9 @@ class Backbone(nn.Module, ABC):
 
     dim: int
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._features: OrderedDict[str, Tensor] = OrderedDict()
-
     @abstractmethod
-    def _encode(self, texts: Sequence[str]) -> list[Tensor]: ...
+    def features(self, texts: Sequence[str]) -> list[Tensor]:
+        """Features of each text. Shape: (tokens_i, …) each."""
 
     @abstractmethod
     def embed_text(self, features: Tensor) -> Tensor:
@@ -53,17 +47,6 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def decoder(self) -> Any:
         """The transformers model that reads `inputs_embeds`."""
-
-    def features(self, texts: Sequence[str]) -> list[Tensor]:
-        """Features of each text, from the cache where it has them. Shape: (tokens_i, …) each."""
-        missing = sorted({text for text in texts if text not in self._features}, key=len)  # equal lengths together: less padding
-        for start in range(0, len(missing), 128):
-            part = missing[start : start + 128]
-            self._features.update(zip(part, self._encode(part), strict=True))
-        out = [self._features[text] for text in texts]
-        while len(self._features) > _CACHED_TEXTS:
-            self._features.popitem(last=False)
-        return out
 
     def forward(self, embeds: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache | None = None) -> Tensor:
         """Hidden states.
@@ -105,9 +88,9 @@ class Nano(Backbone):
         )
         self.model = LlamaModel(config)
 
-    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
-        out = (self._encoder or shared_text_encoder()).token_states(texts)
-        return [state[mask].half() for state, mask in zip(out.states, out.mask, strict=True)]
+    def features(self, texts: Sequence[str]) -> list[Tensor]:
+        """MiniLM's token states. Shape: (tokens_i, 384) each."""
+        return [states for states, _ in (self._encoder or shared_text_encoder()).remembered(texts)]
 
     def embed_text(self, features: Tensor) -> Tensor:
         """Project MiniLM's states."""
@@ -137,7 +120,8 @@ class Pretrained(Backbone):
         )
         self.model = get_peft_model(model, lora)
 
-    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
+    def features(self, texts: Sequence[str]) -> list[Tensor]:
+        """Token ids. Shape: (tokens_i,) each."""
         encoded = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [torch.tensor(ids or [0], dtype=torch.long) for ids in encoded]
 

@@ -109,7 +109,7 @@ class Sampler:
             history_steps=self.histories.steps[self.histories.first[user] : start],
             basket=np.unique(self.histories.items[start:stop]),
         )
-        history = self.histories.before(user, start).recent(self.settings.history_items)
+        history = self.histories.before(user, start).salient(self.settings.history_items)
         if rng.random() < _HISTORY_DROPOUT:
             history = history.recent(int(rng.integers(1, 6)))
         profile = profile_line("") if rng.random() < _PROFILE_DROPOUT else self.profiles[user]

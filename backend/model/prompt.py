@@ -7,6 +7,8 @@
 - A line of the tree is one training sample of the paper; lines share what they have in common, so one pass over a long
   history supervises several instructions with several targets each. A token sees its ancestors and nothing beside them.
 - The same layout serves generation: prefixes are branches behind one prompt.
+- Ours: an instruction is followed by one soft token of its own, made from its grounded vector as if it were a cold item: what an
+  item with this text would be. Items and instructions share one latent space, so the model can start from it.
 - Tokens are numbers until the model embeds them: kind and value, plus the two buckets of a history item (ours).
 """
 
@@ -19,9 +21,9 @@ import numpy as np
 
 from backend.data.history import History
 
-TEXT, SPECIAL, SID, ITEM = 0, 1, 2, 3  # kinds
-START, END, QUERY, PAD = 0, 1, 2, 3  # special tokens
-N_SPECIAL = 4
+TEXT, SPECIAL, SID, ITEM, GROUNDED = 0, 1, 2, 3, 4  # kinds
+START, END, QUERY, PAD, GROUNDED_ROW = 0, 1, 2, 3, 4  # special tokens; the last marks an instruction's soft token
+N_SPECIAL = 5
 
 
 @dataclass
@@ -32,13 +34,14 @@ class Tokens:
     """
 
     kind: list[int] = field(default_factory=list)
-    value: list[int] = field(default_factory=list)  # text: row of its feature; SID: level * codes + code; item: row
+    value: list[int] = field(default_factory=list)  # SID: level * codes + code; item: row; special: which; else 0
     count: list[int] = field(default_factory=list)
     recency: list[int] = field(default_factory=list)
     branch: list[int] = field(default_factory=list)
     leaf: list[int] = field(default_factory=list)
     position: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)  # in order of appearance
+    grounded: list[str] = field(default_factory=list)  # texts behind the GROUNDED tokens, in order
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -67,6 +70,7 @@ class Layout:
     prefix_levels: int
     codes: int
     soft_token: bool
+    instruction_token: bool = False
 
     def add_text(self, tokens: Tokens, text: str, length: int, branch: int, position: int) -> int:
         """Append a text of `length` feature rows, return the next position."""
@@ -93,6 +97,10 @@ class Layout:
     def instruction(self, tokens: Tokens, text: str, length: int, branch: int, position: int) -> tuple[int, int]:
         """Append an instruction; return the row whose hidden state emits the first code, and the next position."""
         position = self.add_text(tokens, text, length, branch, position)
+        if self.instruction_token:
+            tokens.grounded.append(text)
+            tokens.append(GROUNDED, 0, branch, 0, position)
+            position += 1
         tokens.append(SPECIAL, END, branch, 0, position)
         row = tokens.append(SPECIAL, START, branch, 0, position + 1)
         return row, position + 2

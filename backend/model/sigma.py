@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,21 @@ from transformers import DynamicCache
 
 from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
 from backend.model.backbones import Backbone
-from backend.model.prompt import ITEM, N_SPECIAL, PAD, QUERY, SID, SPECIAL, START, TEXT, Layout, Tokens, tree_mask
+from backend.model.prompt import (
+    GROUNDED,
+    GROUNDED_ROW,
+    ITEM,
+    N_SPECIAL,
+    PAD,
+    QUERY,
+    SID,
+    SPECIAL,
+    START,
+    TEXT,
+    Layout,
+    Tokens,
+    tree_mask,
+)
 from backend.settings import ModelSettings, TokenSettings
 from backend.tokenization.item_store import ItemStore
 
@@ -30,7 +44,8 @@ from backend.tokenization.item_store import ItemStore
 class ProjFuse(nn.Module):
     """Proj&Fuse: one soft token from the frozen vectors of an item (SIGMA §1.2; shape ours).
 
-    Each modality is projected, absent ones give a learned row, the sum goes through a residual MLP.
+    A linear path per modality, started as orthogonal maps so that the soft tokens begin with the geometry of the frozen vectors, plus a
+    residual MLP over all of them, started at zero. Without behaviour the ID path is silent and the MLP sees a learned row.
 
     Shape:
         output: (n, item_dim), unit norm.
@@ -39,21 +54,34 @@ class ProjFuse(nn.Module):
     def __init__(self, store: ItemStore, item_dim: int) -> None:
         super().__init__()
         hidden = 2 * item_dim
-        self.id = nn.Linear(store.ids.shape[1] + store.statistics.shape[1], hidden)
-        self.text = nn.Linear(store.text.shape[1], hidden)
-        self.image = nn.Linear(store.image.shape[1], hidden) if store.image is not None else None
+        widths = {"id": store.ids.shape[1] + store.statistics.shape[1], "text": store.text.shape[1]}
+        if store.image is not None:
+            widths["image"] = store.image.shape[1]
+        self.direct = nn.ModuleDict({name: nn.Linear(width, item_dim, bias=False) for name, width in widths.items()})
+        self.mixed = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in widths.items()})
         self.absent_id = nn.Parameter(torch.zeros(hidden))
         self.fuse = nn.Sequential(
             nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, item_dim)
         )
-        self.skip = nn.Linear(hidden, item_dim, bias=False)
+        for linear in self.direct.values():
+            nn.init.orthogonal_(linear.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.fuse[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.fuse[-1].bias)  # type: ignore[arg-type]
 
     def forward(self, ids: Tensor, text: Tensor, image: Tensor | None, known: Tensor) -> Tensor:
         """Fuse. `known`: (n,) bool, False where the item has (or shall be treated as having) no behaviour."""
-        joined = torch.where(known[:, None], self.id(ids), self.absent_id) + self.text(text)
-        if self.image is not None and image is not None:
-            joined = joined + self.image(image)
-        return F.normalize(self.skip(joined) + self.fuse(joined), dim=-1)
+        has = known[:, None].to(ids.dtype)
+        direct = self.direct["id"](ids) * has + self.direct["text"](text)
+        mixed = torch.where(known[:, None], self.mixed["id"](ids), self.absent_id) + self.mixed["text"](text)
+        if image is not None:
+            direct, mixed = direct + self.direct["image"](image), mixed + self.mixed["image"](image)
+        return F.normalize(direct + self.fuse(mixed), dim=-1)
+
+    def of_text(self, text: Tensor) -> Tensor:
+        """Soft tokens of grounded texts, as of items that have nothing else. Shape: (n, dim) → (n, item_dim)."""
+        ids = text.new_zeros(len(text), self.direct["id"].in_features)  # type: ignore[arg-type, call-overload]
+        image = text.new_zeros(len(text), self.direct["image"].in_features) if "image" in self.direct else None  # type: ignore[arg-type, call-overload]
+        return self(ids, text, image, torch.zeros(len(text), dtype=torch.bool))
 
 
 @dataclass
@@ -73,6 +101,7 @@ class Batch:
     position: Tensor
     valid: np.ndarray
     features: Tensor  # (text tokens of the batch, …) in row order
+    grounded: Tensor | None  # (GROUNDED tokens of the batch, dim) in row order
 
 
 @dataclass
@@ -110,14 +139,22 @@ class SigmaModel(nn.Module):
         store: frozen item vectors and SIDs.
         model: ℓ, item_dim, soft_token.
         tokens: codebook size.
+        ground: grounded vectors of texts, (n,) → (n, dim); None leaves the instruction's own soft token out.
     """
 
     def __init__(
-        self, backbone: Backbone, store: ItemStore, model: ModelSettings, tokens: TokenSettings, dropout: float = 0.0
+        self,
+        backbone: Backbone,
+        store: ItemStore,
+        model: ModelSettings,
+        tokens: TokenSettings,
+        dropout: float = 0.0,
+        ground: Callable[[Sequence[str]], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.settings = model
+        self.ground = ground if model.instruction_token else None
         self.levels = model.prefix_levels
         self.codes = tokens.codes
         dim = backbone.dim
@@ -128,7 +165,11 @@ class SigmaModel(nn.Module):
         self.fuse = ProjFuse(store, model.item_dim)
         self.item_in = nn.Linear(model.item_dim, dim)
         self.code_head = nn.Linear(dim, max(self.levels, 1) * self.codes)
-        self.query_head = nn.Linear(dim, model.item_dim)
+        self.query_head = nn.Linear(
+            dim, model.item_dim
+        )  # added to the transpose of item_in: copying an item is there from the start
+        nn.init.orthogonal_(self.item_in.weight)
+        nn.init.zeros_(self.query_head.weight)
         self.dropout = nn.Dropout(dropout)
         for embedding in (self.special, self.sid, self.count, self.recency):
             nn.init.normal_(embedding.weight, std=0.05)
@@ -137,7 +178,7 @@ class SigmaModel(nn.Module):
     def set_store(self, store: ItemStore) -> None:
         """Exchange the catalogue (cold items appended); nothing is retrained."""
         self.store = store
-        self.layout = Layout(store.sids, self.levels, self.codes, self.settings.soft_token)
+        self.layout = Layout(store.sids, self.levels, self.codes, self.settings.soft_token, self.ground is not None)
         behaviour = np.concatenate([store.ids, store.statistics], axis=1)
         self.register_buffer("_ids", torch.from_numpy(behaviour).float(), persistent=False)
         self.register_buffer("_text", torch.from_numpy(np.asarray(store.text)).float(), persistent=False)
@@ -176,6 +217,7 @@ class SigmaModel(nn.Module):
             position=torch.from_numpy(fields["position"]),
             valid=valid,
             features=features,
+            grounded=self.ground([text for tree in trees for text in tree.grounded]) if self.ground else None,
         )
 
     def embed(self, batch: Batch, soft: Tensor) -> Tensor:
@@ -187,6 +229,9 @@ class SigmaModel(nn.Module):
         if item.any():
             bought = self.count(batch.count[item]) + self.recency(batch.recency[item])
             out = out.masked_scatter(item[..., None], (self.item_in(soft[value[item]]) + bought).to(out.dtype))
+        if batch.grounded is not None and len(batch.grounded):
+            instruction = self.item_in(self.fuse.of_text(batch.grounded)) + self.special.weight[GROUNDED_ROW]
+            out = out.masked_scatter((kind == GROUNDED)[..., None], instruction.to(out.dtype))
         if text.any():
             out = out.masked_scatter(text[..., None], self.backbone.embed_text(batch.features).to(out.dtype))
         return self.dropout(out)
@@ -202,7 +247,7 @@ class SigmaModel(nn.Module):
 
     def query_vectors(self, hidden: Tensor) -> Tensor:
         """Query vectors h of `<q>` states. Shape: (…, dim) → (…, item_dim), unit norm."""
-        return F.normalize(self.query_head(hidden), dim=-1)
+        return F.normalize(hidden @ self.item_in.weight + self.query_head(hidden), dim=-1)
 
     def extend(self, kinds: Tensor, values: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
         """Hidden states of SID and special tokens appended to a cached prompt.

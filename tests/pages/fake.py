@@ -219,7 +219,7 @@ def fake_evaluation() -> dict[str, pd.DataFrame]:
                 results.append((name, task, view, "all", metric, k, value, value - 0.02, value + 0.02, 2448))
             gap = (ours - theirs) * scale
             for name in ("own frequency", "popularity"):
-                differences.append(("sigma", name, task, view, metric, k, gap, gap - 0.009, gap + 0.009, 2448))
+                differences.append(("SIGMA", name, task, view, metric, k, gap, gap - 0.009, gap + 0.009, 2448))
     return {
         "results": pd.DataFrame(
             results, columns=["recommender", "task", "view", "slice", "metric", "k", "mean", "low", "high", "n"]
@@ -235,10 +235,10 @@ def fake_workspace(folder: Path | None = None, without: tuple[str, ...] = (), st
     folder = folder or Path(tempfile.mkdtemp(prefix="sigmascope-fake-"))
     metrics = {
         "dataset": {"items": 3600, "users": 24, "events": 3960, "baskets": 720},
-        "grounding": {"recall@10": {"collaborative": {"before": 0.11, "after": 0.34}}},
-        "tokens": {"usage": 1.0, "collisions": 12},
-        "model": {"backbone": "nano", "parameters": 7_230_000, "steps": 2000},
-        "evaluation": {"cases": 9120},
+        "grounding": {"views": [{"view": "collaborative", "recall_before": 0.11, "recall_after": 0.34}]},
+        "tokens": {"levels": [{"level": 1, "usage": 1.0}], "collisions": 12},
+        "model": {"backbone": "nano", "parameters": 7_230_000, "steps": 2000, "minutes": 25.2},
+        "evaluation": {"households": 1861},
     }
     seconds = {"dataset": 21.4, "grounding": 188.0, "tokens": 9.2, "model": 1512.0, "evaluation": 204.0}
     inputs = {"grounding": ["dataset"], "tokens": ["grounding"], "model": ["dataset", "tokens"], "evaluation": ["model"]}
