@@ -53,7 +53,7 @@ def short(text: str, length: int) -> str:
     return escape(text if len(text) <= length else text[: length - 1].rstrip() + "…", quote=False)
 
 
-def prefix_rows(prefixes: pd.DataFrame, most: int = 40) -> pd.DataFrame:
+def prefix_rows(prefixes: pd.DataFrame, most: int = 24) -> pd.DataFrame:
     """The prefixes that are drawn: the kept ones (the best `most`), then the best of the pruned; `row` counts from the top.
 
     At least six pruned ones give the context; with few kept (a forced prefix) there are more, so that another can be chosen.

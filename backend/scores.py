@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -16,8 +16,13 @@ OURS = "sigma"  # the workspace's own recommender; its variants are named "sigma
 VIEW_NAMES = {"new": "new items"}
 
 
-def headline(tables: Mapping[str, pd.DataFrame], metric: str = "hr", k: int = 10) -> pd.DataFrame:
+def headline(tables: Mapping[str, pd.DataFrame], metric: str = "hr", k: int = 10, others: Sequence[str] = ()) -> pd.DataFrame:
     """Ours and the best baseline, one row a task, view and system.
+
+    Args:
+        tables: of the evaluation stage.
+        metric, k: which figure.
+        others: further models that were measured beside ours; they are no baselines.
 
     Returns:
         task · view · label · system · ours · value · low · high · n · diff · diff_low · diff_high (ours minus the baseline, on
@@ -31,9 +36,10 @@ def headline(tables: Mapping[str, pd.DataFrame], metric: str = "hr", k: int = 10
     rows = []
     for (task, view), part in chosen.groupby(["task", "view"], sort=False):
         names = part["recommender"].str.casefold()
-        own, others = part[names == OURS], part[~names.str.startswith(OURS)]
+        own = part[names == OURS]
+        baselines = part[~names.str.startswith(OURS) & ~part["recommender"].isin(list(others))]
         label = f"{task}, {VIEW_NAMES[view]}" if view in VIEW_NAMES else str(task)
-        best = others.sort_values("mean", ascending=False).head(1)
+        best = baselines.sort_values("mean", ascending=False).head(1)
         for system, ours in ((own, True), (best, False)):
             for row in records(system):
                 rows.append((task, view, label, row["recommender"], ours, row["mean"], row["low"], row["high"], int(row["n"])))

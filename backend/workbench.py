@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from backend import explain, health, scores
 from backend.data import schema as s
+from backend.errors import WorkspaceError
 from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
 from backend.workspace import DEMO, Workspace
@@ -162,11 +163,19 @@ class Workbench:
         if not self.workspace.has("evaluation"):
             return None
         stage = self.workspace.stage("evaluation")
-        return {path.stem: stage.table(path.stem) for path in sorted(stage.path.glob("*.parquet"))}
+        return {
+            name: stage.table(name)
+            for name in ("results", "differences", "timings")
+            if (stage.path / f"{name}.parquet").is_file()
+        }
 
     def quality(self, metric: str = "hr", k: int = 10) -> pd.DataFrame:
         """Ours and the best baseline by task (see `scores.headline`); empty when nothing was evaluated."""
-        return scores.headline(self.evaluation() or {}, metric, k)
+        tables = self.evaluation()
+        if tables is None:
+            return scores.headline({})
+        others = self.workspace.stage("evaluation").manifest.get("settings", {}).get("others") or ()
+        return scores.headline(tables, metric, k, others=others)
 
     def fusion(self) -> FusionSettings:
         """The fusion that the evaluation chose on validation, or the defaults where nothing was evaluated."""

@@ -63,7 +63,7 @@ with state.guard():
         if forced and st.button(f"forced prefix {forced}: let go", icon=":material/close:", key="release"):
             st.session_state["forced"] = None
             st.rerun()
-        legend = st.empty()
+        legend = st.container()
     asked = form.request(defaults, stock)
     params = form.publish(asked, defaults)
     if not bench.ready:

@@ -32,7 +32,7 @@ def panel(bench: Workbench, defaults: FusionSettings) -> tuple[Any, tuple[str, .
             st.button("Recommend", type="primary", icon=":material/play_arrow:", key="go")
         st.pills("Suggestions", bench.suggestions(), key="suggestion", on_change=_take, label_visibility="collapsed",
                  format_func=md)  # fmt: skip
-        understood = st.empty()
+        understood = st.container()  # not an empty place: the panel must not jump while something is computed
         with st.container(horizontal=True, vertical_alignment="bottom"):
             departments = set(bench.departments())
             st.selectbox(

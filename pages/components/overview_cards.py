@@ -65,11 +65,10 @@ def _data_facts(stage: StageInfo) -> dict[str, str]:
 
 def _model_facts(stage: StageInfo) -> dict[str, str]:
     settings = stage.settings.get("model", stage.settings)
-    trained = pick(stage.metrics, "minutes")
     return {
         "backbone": str(pick(stage.metrics, "backbone") or settings.get("backbone", "–")),
         "prefix levels": str(settings.get("prefix_levels", "–")),
-        "trained in": duration(60 * trained if trained else stage.seconds),
+        "trained in": duration(seconds(stage)),
         "made": stage.date[:10] or "–",
     }
 
@@ -109,6 +108,12 @@ def signed(value: float) -> str:
     return ("+" if value >= 0 else "−") + f"{abs(value):.3f}"
 
 
+def seconds(stage: StageInfo) -> float | None:
+    """How long the stage took: the training's own clock where there is one, else what its writing took."""
+    minutes = stage.metrics.get("minutes")
+    return 60 * float(minutes) if isinstance(minutes, int | float) else stage.seconds
+
+
 def pipeline(info: Info, fusion: FusionSettings | None = None) -> str:
     """The six linked steps, each with headline figure, time and state."""
     boxes = []
@@ -122,7 +127,7 @@ def pipeline(info: Info, fusion: FusionSettings | None = None) -> str:
             continue
         stage = info.stages[key]
         figure, unit = _headline(stage)
-        boxes.append(_box(title, stage.state, figure, unit, duration(stage.seconds) if stage.seconds else "", stage.reason))
+        boxes.append(_box(title, stage.state, figure, unit, duration(seconds(stage)) if seconds(stage) else "", stage.reason))
     return f'<div class="sg-pipe">{"".join(boxes)}</div>'
 
 
@@ -152,22 +157,17 @@ def _headline(stage: StageInfo) -> tuple[str, str]:
     if stage.name == "model":
         steps = pick(metrics, "steps")
         return (count(steps), "training steps") if steps else (count(pick(metrics, "parameters")), "parameters")
-    n = pick(metrics, "n", "cases", "n_cases")
-    return (count(n), "cases measured") if isinstance(n, int | float) else ("done", "against baselines")
+    n = pick(metrics, "households")
+    return (count(n), "households measured") if isinstance(n, int | float) else ("done", "against baselines")
 
 
 def _recall(metrics: Mapping[str, Any]) -> tuple[str, str]:
     """Recall@10 of held-out pairs, before → after grounding, mean over the views."""
-    views = pick(metrics, "recall@10", "recall_at_10", "views")
-    pairs = (
-        [v for v in views.values() if isinstance(v, Mapping) and "before" in v and "after" in v]
-        if isinstance(views, Mapping)
-        else []
-    )
-    if not pairs:
+    views = [view for view in metrics.get("views") or () if isinstance(view, Mapping) and "recall_before" in view]
+    if not views:
         return "done", "vectors grounded"
-    before, after = (sum(float(pair[key]) for pair in pairs) / len(pairs) for key in ("before", "after"))
-    return f"{before:.2g} → {after:.2g}", "recall@10 of held-out pairs"
+    before, after = (sum(float(view[key]) for view in views) / len(views) for key in ("recall_before", "recall_after"))
+    return f"{before:.2g} → {after:.2g}", f"recall@10 of held-out pairs, mean of {len(views)} views"
 
 
 def quality_table(quality: pd.DataFrame) -> str:

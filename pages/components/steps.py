@@ -72,8 +72,9 @@ class Steps:
         with self.body["prefixes"]:
             st.plotly_chart(figure, key=key, on_select=lambda: _force(key), selection_mode="points", config=CHART,
                             alt="Prefixes with their probability; pruned ones in grey. Click one to force it.")  # fmt: skip
-            left = len(frame) - len(self.rows)
-            rest = f"{left} more pruned prefixes are not drawn. " if left > 0 else ""
+            left = {True: 0, False: 0} | (~frame["prefix"].isin(self.rows["prefix"])).groupby(frame["kept"]).sum().to_dict()
+            more = [f"{left[kept]} {word}" for kept, word in ((True, "kept"), (False, "pruned")) if left[kept]]
+            rest = f"{' and '.join(more)} prefixes more are not drawn. " if more else ""
             st.html(f'<div class="sg-small">{rest}Click a bar to force its prefix.</div>')
         self.drawn.add("prefixes")
 
@@ -85,8 +86,10 @@ class Steps:
             st.plotly_chart(
                 figure, key="strips", config=CHART, alt="Items of each prefix by cosine; those in the list carry their rank."
             )
+            hidden = listed[~listed["prefix"].isin(self.rows["prefix"])]["rank"].tolist()
+            rest = f" Not drawn: place {', '.join(str(rank) for rank in hidden)}, of a prefix further down." if hidden else ""
             st.html(
-                '<span class="sg-small">A dot is an item; its size is P inside the prefix. Numbered dots made the list.</span>'
+                f'<div class="sg-small">A dot is an item; its size is P inside the prefix. Numbered dots made the list.{rest}</div>'
             )
 
     def _list(self, result: Recommendation, ms: float | None) -> None:

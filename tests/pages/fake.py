@@ -210,8 +210,8 @@ def fake_evaluation() -> dict[str, pd.DataFrame]:
     for metric, k, scale in (("hr", 10, 1.0), ("ndcg", 10, 0.4), ("recall", 10, 0.5), ("hr", 1, 0.3), ("hr", 20, 1.2)):
         for (task, (ours, theirs)), view in [(pair, "all") for pair in means.items()] + [(("JustForYou", (0.19, 0.169)), "new")]:
             for name, mean in (
-                ("sigma", ours),
-                ("sigma, SID only", ours * 0.8),
+                ("SIGMA", ours),
+                ("SIGMA, SID only", ours * 0.8),
                 ("own frequency", theirs),
                 ("popularity", theirs * 0.9),
             ):
