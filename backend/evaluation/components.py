@@ -95,11 +95,13 @@ def _all_prefixes(
         # prompt and instruction are the root here (branch 0), each prefix a branch of its own
         queries = [model.layout.target(tree, code, row + 1, 1, position)[1] for row, code in enumerate(codes.tolist())]
         at.append((emit, queries))
-    hidden = model.encode(model.collate(trees), generator.soft_tensor)
+    batch = model.collate(trees)
+    hidden, words = model.encode(batch, generator.soft_tensor), model.words(batch.grounded)
     for place, (row, (emit, queries)) in enumerate(zip(part, at, strict=True)):
         phi = torch.log_softmax(model.code_logits(hidden[place, emit], 0).float(), -1).numpy()[codes[:, 0]]
         best = np.argsort(-phi, kind="stable")[: rows.shape[1]]
-        h = model.query_vectors(hidden[place, queries]).float().numpy()[best]
+        own = None if words is None else words[place : place + 1]
+        h = model.query_vectors(hidden[place, queries], own).float().numpy()[best]
         rows[row], log_phi[row] = best, phi[best]
         cos[row] = cosines(h, generator.soft, index.members[best], _everything(generator))
 

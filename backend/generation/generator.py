@@ -59,6 +59,7 @@ class PromptState:
     length: int  # tokens
     position: int  # of the first token behind the prompt
     last: Tensor  # (1, dim)
+    words: Tensor | None  # (1, item_dim) soft token of the instruction
     code_log_probs: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → (codes,)
     queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,)
 
@@ -184,7 +185,7 @@ class Generator:
         cache = DynamicCache()
         mask = torch.ones(1, 1, n, n, dtype=torch.bool).tril()
         hidden = self.model.backbone(self.model.embed(batch, self.soft_tensor), mask, batch.position, cache)
-        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1])
+        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], self.model.words(batch.grounded))
         self._states[key] = state
         while len(self._states) > _PROMPTS_KEPT:
             self._states.popitem(last=False)
@@ -223,7 +224,7 @@ class Generator:
         missing = [key for key in keys if key not in state.queries]
         if missing:
             hidden = self._behind(state, [[*self._path(key), (SPECIAL, QUERY)] for key in missing])
-            state.queries.update(zip(missing, self.model.query_vectors(hidden).float().numpy(), strict=True))
+            state.queries.update(zip(missing, self.model.query_vectors(hidden, state.words).float().numpy(), strict=True))
         return np.stack([state.queries[key] for key in keys])
 
     def _path(self, codes: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -102,6 +102,7 @@ class Batch:
     valid: np.ndarray
     features: Tensor  # (text tokens of the batch, …) in row order
     grounded: Tensor | None  # (GROUNDED tokens of the batch, dim) in row order
+    instructions: list[int]  # of each tree
 
 
 @dataclass
@@ -168,6 +169,9 @@ class SigmaModel(nn.Module):
         self.query_head = nn.Linear(
             dim, model.item_dim
         )  # added to the transpose of item_in: copying an item is there from the start
+        self.words_gate = nn.Linear(dim, 1)  # how much the instruction's own words pull h, by the state of `<q>`
+        nn.init.zeros_(self.words_gate.weight)
+        nn.init.constant_(self.words_gate.bias, 0.5)  # softplus(0.5) ≈ 1: words and context weigh alike at the start
         nn.init.orthogonal_(self.item_in.weight)
         nn.init.zeros_(self.query_head.weight)
         self.dropout = nn.Dropout(dropout)
@@ -218,6 +222,7 @@ class SigmaModel(nn.Module):
             valid=valid,
             features=features,
             grounded=self.ground([text for tree in trees for text in tree.grounded]) if self.ground else None,
+            instructions=[len(tree.grounded) for tree in trees],
         )
 
     def embed(self, batch: Batch, soft: Tensor) -> Tensor:
@@ -245,9 +250,31 @@ class SigmaModel(nn.Module):
         """Logits of the codes of one level. Shape: (…, dim) → (…, codes)."""
         return self.code_head(hidden)[..., level * self.codes : (level + 1) * self.codes]
 
-    def query_vectors(self, hidden: Tensor) -> Tensor:
-        """Query vectors h of `<q>` states. Shape: (…, dim) → (…, item_dim), unit norm."""
-        return F.normalize(hidden @ self.item_in.weight + self.query_head(hidden), dim=-1)
+    def query_vectors(self, hidden: Tensor, words: Tensor | None = None) -> Tensor:
+        """Query vectors h of `<q>` states: what the context wants, pulled towards what the instruction says (ours).
+
+        Shape:
+            hidden: (…, dim); words: (…, item_dim) soft token of the instruction, or None; returns: (…, item_dim), unit norm.
+        """
+        h = F.normalize(hidden @ self.item_in.weight + self.query_head(hidden), dim=-1)
+        if words is None:
+            return h
+        return F.normalize(h + F.softplus(self.words_gate(hidden)) * words, dim=-1)
+
+    def words(self, grounded: Tensor | None) -> Tensor | None:
+        """Soft tokens of grounded instructions, as of items that have nothing but this text. Shape: (n, dim) → (n, item_dim)."""
+        return None if grounded is None or not len(grounded) else self.fuse.of_text(grounded)
+
+    def _words_at(self, batch: Batch, at: Tensor) -> Tensor | None:
+        """The instruction's soft token behind each (tree, row). Shape: (q, 2) → (q, item_dim)."""
+        words = self.words(batch.grounded)
+        if words is None:
+            return None
+        count = torch.tensor(batch.instructions)
+        first = torch.cumsum(count, 0) - count
+        tree = at[:, 0]
+        branch = torch.from_numpy(batch.branch)[tree, at[:, 1]]
+        return words[first[tree] + (branch - 1).clamp(min=0).minimum(count[tree] - 1)]
 
     def extend(self, kinds: Tensor, values: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
         """Hidden states of SID and special tokens appended to a cached prompt.
@@ -277,7 +304,8 @@ class SigmaModel(nn.Module):
             ntp = (loss * targets.code_weight).sum() / targets.code_weight.sum()
         id_loss = zero
         if self.settings.soft_token and len(targets.item):
-            h = self.query_vectors(hidden[targets.query_at[:, 0], targets.query_at[:, 1]]).float()  # (q, item_dim)
+            words = self._words_at(batch, targets.query_at)
+            h = self.query_vectors(hidden[targets.query_at[:, 0], targets.query_at[:, 1]], words).float()  # (q, item_dim)
             id_loss = self._id_loss(h, soft.float(), targets, tau)
         total = ntp + id_loss
         return Losses(total, float(ntp.detach()), float(id_loss.detach()))
