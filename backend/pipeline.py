@@ -20,7 +20,7 @@ from torch import Tensor
 from backend.data.schema import CATEGORY, Dataset
 from backend.data.split import split
 from backend.data.store import open_dataset, write_dataset
-from backend.errors import WorkspaceError
+from backend.errors import RequestError, WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import Projection, train_grounder
 from backend.instructions.catalogue import prepare
@@ -227,6 +227,10 @@ def train(
     if _kept(workspace, "model", own, report):
         return None
     dataset = open_dataset(workspace, report)
+    tasks = registry(dataset)
+    unknown = [name for name in settings.train.tasks if name not in tasks]
+    if unknown:
+        raise RequestError(f"unknown task {unknown[0][:40]!r}", "train.tasks", f"choose from: {', '.join(tasks)}")
     parts = split(dataset, settings.data)
     store = load_store(workspace, dataset)
     torch.manual_seed(settings.seed)
@@ -238,7 +242,6 @@ def train(
         settings.train.dropout,
         ground=text_grounder(workspace),
     )
-    tasks = registry(dataset)
     chosen = [tasks[name] for name in settings.train.tasks]
     contexts = training_contexts(parts.train, settings.train, settings.seed)
     sampler = Sampler(dataset, contexts, chosen, model, settings.model, settings.train, settings.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 from backend.bars import bars, show, write_json
@@ -18,9 +19,10 @@ def build(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     if args.source in ("amazon", "movielens"):
         raise RequestError(f"the source {args.source!r} cannot be read yet", "--source", LATER)
     settings = settings_of(args)
-    from backend.workspace import Workspace
+    from backend.workspace import DEMO, Workspace
 
-    workspace = Workspace(args.workspace)
+    folder = Path(args.workspace)
+    workspace = Workspace(folder, read_only=folder.resolve() == DEMO.resolve())
     workspace.check_writable()
     from backend import pipeline
 
@@ -39,9 +41,8 @@ def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     workspace = Workspace.open(args.workspace)
     workspace.check_writable()
     workspace.fresh_stage("tokens")
-    settings = settings.model_copy(
-        update={"data": dataset_settings(workspace)}
-    )  # the tables are what they are: same dates, same source
+    # the tables are what they are: the same dates and source as when they were built
+    settings = settings.model_copy(update={"data": dataset_settings(workspace)})
     from backend import pipeline
 
     with bars() as report:

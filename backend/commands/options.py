@@ -30,6 +30,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         changes["seed"] = args.seed
     data = {"source": getattr(args, "source", None), "path": getattr(args, "path", None)}
     if data["path"]:
+        data["source"] = data["source"] or "tables"
         data["path"] = str(Path(data["path"]).expanduser().resolve())  # a workspace is built again from anywhere
     data = {name: value for name, value in data.items() if value is not None}
     if data:

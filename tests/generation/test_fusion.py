@@ -24,6 +24,7 @@ from tests.small import small_model
 EVERYTHING = {"beams": 4096, "per_prefix": 10_000, "top": 1000}
 
 
+@torch.inference_mode()
 def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], query: bool) -> torch.Tensor:
     """Hidden state of the last token of the prompt with a prefix (and `<q>`) behind it; no cache, no tree, no batch."""
     line = Tokens(**{name: list(getattr(tokens, name)) for name in vars(tokens)})
@@ -32,11 +33,11 @@ def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], q
         line.append(SID, level * generator.model.codes + code, 1, 1, position + level)
     if query:
         line.append(SPECIAL, QUERY, 1, 1, position + len(codes))
-    with torch.inference_mode():
-        batch = generator.model.collate([line])
-        return generator.model.encode(batch, generator.model.soft_tokens())[0, -1]
+    batch = generator.model.collate([line])
+    return generator.model.encode(batch, generator.model.soft_tokens())[0, -1]
 
 
+@torch.inference_mode()
 def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> dict[int, float]:
     """P(v_i|T) = φ_k · exp(cos σ/τ) / Σ exp(cos σ/τ), in loops over every prefix and every item (SIGMA eq. APF)."""
     model, fusion = generator.model, request.fusion

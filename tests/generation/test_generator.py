@@ -52,6 +52,7 @@ def test_old_prompts_are_let_go(generator: Generator) -> None:
     assert len(generator._states) == 8
 
 
+@torch.inference_mode()
 def test_what_is_computed_behind_the_cache_is_what_a_whole_line_gives(make: Make) -> None:
     generator = make(prefix_levels=2)
     tokens = generator.tokens(generator.shopper(ASKED), "something in snacks")
