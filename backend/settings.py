@@ -77,7 +77,7 @@ class TrainSettings(Frozen):
     """Multi-task instruction SFT (SIGMA §1.3)."""
 
     tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")
-    contexts: int = Field(24_000, ge=1)  # (household, basket) training contexts
+    contexts: int = Field(22_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
     batch: int = Field(24, ge=1)  # contexts in a batch
     epochs: int = Field(1, ge=1)  # passes over the contexts
@@ -103,8 +103,8 @@ class FusionSettings(Frozen):
     tau: float = Field(0.07, gt=0)  # temperature of the item softmax
     prefix_weight: float = Field(1.0, ge=0)  # exponent of φ
     item_weight: float = Field(1.0, ge=0)  # exponent of the item probability
-    repeat_weight: float = Field(0.0, ge=0)  # exponent of the household's own repeat-purchase prior (ours)
-    popularity_weight: float = 0.0  # exponent of training popularity (negative = novelty) (ours)
+    repeat_weight: float = Field(1.0, ge=0)  # factor on the learned weight of the household's repeat-purchase prior (ours)
+    popularity_weight: float = 1.0  # factor on the learned weight of popularity; below 1 = novelty (ours)
     top1_prefix: bool = False  # keep only the best prefix (an ablation of the paper)
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from backend.data import schema as c
-from backend.data.history import History
+from backend.data.history import History, repeat_prior
 from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
-from backend.generation.generator import Generator, Shopper
+from backend.generation.generator import Generator, PromptState, Shopper
 from backend.generation.subset import cosines
 from backend.model.prompt import Tokens
 from backend.progress import CancelToken, Progress, Report, silent
@@ -32,13 +32,30 @@ class Components:
     """What the model says about each case.
 
     Shape:
-        rows: (n, K) prefix rows, best first; log_phi: (n, K), -inf where there is no beam; cos: (n, K, L) float16, -inf where padded.
+        rows: (n, K) prefix rows; logits: (n, K) of the first code (log φ where prefixes are longer), -inf where there is no beam;
+        prefix_prior: (n, K) what the repeat prior adds to them; cos: (n, K, L) float16, -inf where padded;
+        gates: (n, K, 2) weights of the item priors.
     """
 
     index: dict[Key, int]
     rows: np.ndarray
-    log_phi: np.ndarray
+    logits: np.ndarray
+    prefix_prior: np.ndarray
     cos: np.ndarray
+    gates: np.ndarray
+
+    @classmethod
+    def empty(cls, cases: Sequence[Case], k: int, width: int) -> Components:
+        """Arrays to be filled in."""
+        n = len(cases)
+        return cls(
+            {key_of(case): row for row, case in enumerate(cases)},
+            np.zeros((n, k), np.int64),
+            np.full((n, k), -np.inf, np.float32),
+            np.zeros((n, k), np.float32),
+            np.full((n, k, width), -np.inf, np.float16),
+            np.zeros((n, k, 2), np.float32),
+        )
 
 
 def key_of(case: Case) -> Key:
@@ -61,9 +78,7 @@ def compute(
     profiles = generator.dataset.users[c.PROFILE].tolist()
     width = generator.index.members.shape[1]
     k = min(beams, len(generator.index.last.codes))
-    rows = np.zeros((len(cases), k), np.int64)
-    log_phi = np.full((len(cases), k), -np.inf, np.float32)
-    cos = np.full((len(cases), k, width), -np.inf, np.float16)
+    out = Components.empty(cases, k, width)
     order = sorted(range(len(cases)), key=lambda row: len(cases[row].history))  # equal lengths together: less padding
     for begin in range(0, len(order), _BATCH):
         if cancel:
@@ -71,11 +86,11 @@ def compute(
         part = order[begin : begin + _BATCH]
         trees = [generator.tokens(_shopper(cases[row], profiles), cases[row].instruction) for row in part]
         if generator.model.levels == 1:
-            _all_prefixes(generator, trees, part, rows, log_phi, cos)
+            _all_prefixes(generator, trees, part, [cases[row] for row in part], out)
         else:
-            _by_beam(generator, trees, part, rows, log_phi, cos)
+            _by_beam(generator, trees, part, [cases[row] for row in part], out)
         report(Progress("components", min(begin + _BATCH, len(order)), len(order)))
-    return Components({key_of(case): row for row, case in enumerate(cases)}, rows, log_phi, cos)
+    return out
 
 
 def _shopper(case: Case, profiles: Sequence[str]) -> Shopper:
@@ -83,10 +98,14 @@ def _shopper(case: Case, profiles: Sequence[str]) -> Shopper:
     return Shopper(profiles[case.user], history_of(case), none, none, none)
 
 
+def repeat_of(case: Case, n_items: int) -> np.ndarray:
+    """Repeat prior of a case's household. Shape: (n_items,)."""
+    new = np.diff(case.ages, prepend=case.ages[:1]) != 0  # events of one basket share their age
+    return repeat_prior(case.history, case.ages, np.cumsum(new), n_items) if len(case.ages) else np.zeros(n_items)
+
+
 @torch.inference_mode()
-def _all_prefixes(
-    generator: Generator, trees: list[Tokens], part: list[int], rows: np.ndarray, log_phi: np.ndarray, cos: np.ndarray
-) -> None:
+def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], cases: Sequence[Case], out: Components) -> None:
     model, index = generator.model, generator.index
     codes = index.last.codes  # (prefixes, 1)
     at = []
@@ -97,31 +116,35 @@ def _all_prefixes(
         at.append((emit, queries))
     batch = model.collate(trees)
     hidden, words = model.encode(batch, generator.soft_tensor), model.words(batch.grounded)
-    for place, (row, (emit, queries)) in enumerate(zip(part, at, strict=True)):
-        phi = torch.log_softmax(model.code_logits(hidden[place, emit], 0).float(), -1).numpy()[codes[:, 0]]
-        best = np.argsort(-phi, kind="stable")[: rows.shape[1]]
+    for place, (row, (emit, queries), case) in enumerate(zip(part, at, cases, strict=True)):
+        repeat = torch.from_numpy(repeat_of(case, len(generator.sids))).float()[None]
+        prior = model.prefix_prior(hidden[place, emit : emit + 1], repeat).numpy()[0]
+        logits = model.code_logits(hidden[place, emit], 0).float().numpy()
+        best = np.argsort(-(logits + prior)[codes[:, 0]], kind="stable")[: out.rows.shape[1]]
         own = None if words is None else words[place : place + 1]
         h = model.query_vectors(hidden[place, queries], own).float().numpy()[best]
-        rows[row], log_phi[row] = best, phi[best]
-        cos[row] = cosines(h, generator.soft, index.members[best], _everything(generator))
+        out.rows[row], out.logits[row], out.prefix_prior[row] = best, logits[codes[best, 0]], prior[codes[best, 0]]
+        out.gates[row] = model.item_priors(hidden[place, queries]).numpy()[best]
+        out.cos[row] = cosines(h, generator.soft, index.members[best], _everything(generator))
 
 
-def _by_beam(
-    generator: Generator, trees: list[Tokens], part: list[int], rows: np.ndarray, log_phi: np.ndarray, cos: np.ndarray
-) -> None:
+def _by_beam(generator: Generator, trees: list[Tokens], part: list[int], cases: Sequence[Case], out: Components) -> None:
     index, allowed = generator.index, _everything(generator)
-    for row, tree in zip(part, trees, strict=True):
+    for row, tree, case in zip(part, trees, cases, strict=True):
         state = generator.prompt_state(tree)
-        found = prefix_beam(
-            index, lambda prefixes, state=state: generator.code_log_probs(state, prefixes), rows.shape[1], allowed
-        )  # type: ignore[misc]
+        prior = generator.prefix_prior(state, repeat_of(case, len(generator.sids)))
+
+        def log_probs(prefixes: np.ndarray, state: PromptState = state, prior: np.ndarray = prior) -> np.ndarray:
+            return generator.code_log_probs(state, prefixes, prior)
+
+        found = prefix_beam(index, log_probs, out.rows.shape[1], allowed)
         n = len(found.rows)
-        rows[row, :n], log_phi[row, :n] = found.rows, found.log_phi
+        out.rows[row, :n], out.logits[row, :n] = found.rows, found.log_phi
         if generator.model.settings.soft_token:
-            h = generator.queries(state, index.last.codes[found.rows])
-            cos[row, :n] = cosines(h, generator.soft, index.members[found.rows], allowed)
+            h, out.gates[row, :n] = generator.queries(state, index.last.codes[found.rows])
+            out.cos[row, :n] = cosines(h, generator.soft, index.members[found.rows], allowed)
         else:
-            cos[row, :n] = np.where(index.members[found.rows] >= 0, 0.0, -np.inf)
+            out.cos[row, :n] = np.where(index.members[found.rows] >= 0, 0.0, -np.inf)
 
 
 def _everything(generator: Generator) -> np.ndarray:

@@ -23,9 +23,9 @@ from backend.settings import FusionSettings
 TAUS = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.25)
 DOMAINS = ("probability", "renormalised", "log")
 KNOBS: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("repeat_weight", (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)),
+    ("repeat_weight", (0.5, 0.75, 1.0, 1.25, 1.5)),
     ("prefix_weight", (0.5, 0.75, 1.0, 1.25)),
-    ("popularity_weight", (-0.1, 0.0, 0.1, 0.2)),
+    ("popularity_weight", (0.0, 0.5, 1.0, 1.5)),
 )
 
 
@@ -87,7 +87,7 @@ def tune_fusion(
 ) -> Tuned:
     """Search on (validation) cases: first without APF, then every σ domain from there."""
     search = Search(generator, components, cases, report, cancel)
-    plain = start.model_copy(update={"apf": False, "repeat_weight": 0.5})
+    plain = start.model_copy(update={"apf": False})
     for name, values in (("tau", TAUS), *KNOBS, ("tau", TAUS)):
         plain = search.climb(plain, name, values)
     domains = [plain.model_copy(update={"apf": True, "sigma_domain": domain}) for domain in DOMAINS]

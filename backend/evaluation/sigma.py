@@ -11,10 +11,9 @@ import numpy as np
 
 from backend.evaluation.baselines.base import top_k
 from backend.evaluation.cases import Case
-from backend.evaluation.components import Components, key_of
+from backend.evaluation.components import Components, key_of, repeat_of
 from backend.generation.fusion import fuse
-from backend.generation.generator import Generator
-from backend.generation.priors import repeat_prior
+from backend.generation.generator import Generator, log_softmax
 from backend.settings import FusionSettings
 
 _CHUNK = 64
@@ -57,8 +56,14 @@ class SigmaRecommender:
     def _chunk(self, cases: Sequence[Case], k: int, setting: FusionSettings) -> np.ndarray:
         n_items = len(self.generator.sids)
         at = [self.components.index[key_of(case)] for case in cases]
-        rows, log_phi = self.components.rows[at], self.components.log_phi[at]  # (b, K)
-        members = self.generator.index.members[rows]  # (b, K, L)
+        stored = self.components
+        log_phi = log_softmax(stored.logits[at] + setting.repeat_weight * stored.prefix_prior[at])  # (b, K)
+        if self.generator.model.levels != 1:
+            log_phi = stored.logits[at]  # kept beams of longer prefixes: already products of probabilities
+        order = np.argsort(-log_phi, axis=1, kind="stable")
+        log_phi = np.take_along_axis(log_phi, order, 1)
+        pick = (np.asarray(at)[:, None], order)
+        members = self.generator.index.members[stored.rows[pick]]  # (b, K, L)
         safe = np.maximum(members, 0)
         legal = np.ones((len(cases), n_items), bool)
         for row, case in enumerate(cases):
@@ -67,18 +72,15 @@ class SigmaRecommender:
             if self.filtered and case.allowed is not None:
                 legal[row] &= case.allowed
         batch = np.arange(len(cases))[:, None, None]
-        cos = np.where((members >= 0) & legal[batch, safe], self.components.cos[at].astype(np.float32), -np.inf)
+        cos = np.where((members >= 0) & legal[batch, safe], stored.cos[pick].astype(np.float32), -np.inf)
         width = 1 if setting.top1_prefix else setting.beams
         alive = np.isfinite(cos).any(-1) & np.isfinite(log_phi)
-        place = np.cumsum(alive, axis=1)  # prefixes are stored best first: keep the first K that hold a legal item
-        log_phi = np.where(alive & (place <= width), log_phi, -np.inf)
-        repeat: np.ndarray | float = 0.0
-        if setting.repeat_weight:
-            table = np.stack([repeat_prior(case.history, case.ages, _baskets(case), n_items) for case in cases]).astype(
-                np.float32
-            )
-            repeat = table[batch, safe]
-        score, _, _ = fuse(log_phi, cos, setting, repeat, self.generator.popularity[safe] if setting.popularity_weight else 0.0)
+        log_phi = np.where(alive & (np.cumsum(alive, axis=1) <= width), log_phi, -np.inf)  # the first K that hold a legal item
+        gates = stored.gates[pick]
+        table = np.stack([repeat_of(case, n_items) for case in cases]).astype(np.float32)
+        repeat = gates[..., :1] * table[batch, safe]
+        popularity = gates[..., 1:] * self.generator.popularity[safe]
+        score, _, _ = fuse(log_phi, cos, setting, repeat, popularity)
         if setting.per_prefix < score.shape[-1]:
             bar = -np.partition(-score, setting.per_prefix - 1, axis=-1)[..., setting.per_prefix - 1 : setting.per_prefix]
             score = np.where(score >= bar, score, -np.inf)
@@ -88,8 +90,3 @@ class SigmaRecommender:
         )  # ties: nearer first
         best = top_k(flat, k)
         return np.where(best >= 0, np.take_along_axis(members.reshape(len(cases), -1), np.maximum(best, 0), 1), -1)
-
-
-def _baskets(case: Case) -> np.ndarray:
-    """Basket of each history event; events of one basket share their age."""
-    return np.cumsum(np.diff(case.ages, prepend=case.ages[:1]) != 0) if len(case.ages) else np.zeros(0, np.int64)

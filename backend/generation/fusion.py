@@ -2,7 +2,9 @@
 
     P(v_i|T) = φ_k · exp(cos(h_k,ṽ_i)·σ/τ) / Σ_{j∈V_k} exp(cos(h_k,ṽ_j)·σ/τ),   σ = std(φ_1..φ_K)
 
-- In log domain, with exponents as weights: score = w_φ·log φ + w_item·log P(i|k) + w_repeat·repeat + w_pop·popularity.
+- In log domain, with exponents as weights: score = w_φ·log φ + w_item·log P(i|k).
+- Ours: the model's priors (own repeat purchases, popularity) are logits beside cos·σ/τ, inside the softmax, as in training; their weights
+  1 take them as learned, 0 leaves them out.
 - σ's domain is a setting, since the paper leaves it open: the probabilities φ, φ renormalised over the kept prefixes, or log φ.
 - One prefix (K = 1) has no spread: σ = 1 then, which leaves the order inside it as the cosines give it.
 - Everything is batched over leading dimensions, so that one request and a whole evaluation run the same code.
@@ -34,18 +36,18 @@ def sigma(log_phi: np.ndarray, domain: str) -> np.ndarray:
     return np.where(count > 1, np.sqrt(variance), 1.0)
 
 
-def item_log_probs(cos: np.ndarray, spread: np.ndarray, tau: float) -> np.ndarray:
-    """log softmax of cos·σ/τ inside each prefix.
+def item_log_probs(cos: np.ndarray, spread: np.ndarray, tau: float, prior: np.ndarray | float = 0.0) -> np.ndarray:
+    """log softmax of cos·σ/τ + prior inside each prefix.
 
     Shape:
-        cos: (…, K, L), -inf where not legal; spread: (…,); returns: (…, K, L), -inf where not legal.
+        cos: (…, K, L), -inf where not legal; spread: (…,); prior: (…, K, L) logits; returns: (…, K, L), -inf where not legal.
     """
     legal = np.isfinite(cos)
-    logits = np.where(legal, cos, 0.0) * spread[..., None, None] / tau
+    logits = np.where(legal, cos, 0.0) * (spread[..., None, None] / tau) + prior
     logits = np.where(legal, logits, -np.inf)
-    top = np.max(np.where(legal, logits, -1e30), axis=-1, keepdims=True)
-    total = np.log(np.maximum(np.exp(logits - top).sum(-1, keepdims=True), 1e-300))
-    return np.where(legal, logits - top - total, -np.inf)
+    top = np.max(logits, axis=-1, keepdims=True, initial=-1e30)
+    total = np.log(np.maximum(np.exp(logits - top).sum(-1, keepdims=True), 1e-30))
+    return logits - top - total
 
 
 def fuse(
@@ -58,13 +60,14 @@ def fuse(
     """Fused scores (SIGMA eq. APF, in logs, with weights).
 
     Shape:
-        log_phi: (…, K); cos, repeat, popularity: (…, K, L).
+        log_phi: (…, K); cos: (…, K, L); repeat, popularity: (…, K, L) logits of the priors, as the model weighs them.
         returns: score (…, K, L), log P(i|k) (…, K, L), σ (…,). -inf where not legal.
     """
-    spread = sigma(log_phi, settings.sigma_domain) if settings.apf else np.ones(log_phi.shape[:-1])
-    log_item = item_log_probs(cos, spread, settings.tau)
-    legal = np.isfinite(log_item)
-    score = settings.prefix_weight * np.where(np.isfinite(log_phi), log_phi, 0.0)[..., None]
-    score = score + settings.item_weight * np.where(legal, log_item, 0.0)
-    score = score + settings.repeat_weight * repeat + settings.popularity_weight * popularity
-    return np.where(legal & np.isfinite(log_phi)[..., None], score, -np.inf), log_item, spread
+    spread = sigma(log_phi, settings.sigma_domain) if settings.apf else np.ones(log_phi.shape[:-1], log_phi.dtype)
+    prior = settings.repeat_weight * repeat + settings.popularity_weight * popularity
+    log_item = item_log_probs(cos, spread.astype(cos.dtype), settings.tau, prior)
+    beam = np.isfinite(log_phi)
+    score = settings.prefix_weight * np.where(beam, log_phi, 0.0)[..., None] + settings.item_weight * np.where(
+        np.isfinite(log_item), log_item, 0.0
+    )
+    return np.where(np.isfinite(log_item) & beam[..., None], score, -np.inf), log_item, spread

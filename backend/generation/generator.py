@@ -23,16 +23,14 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from backend.data import schema as c
-from backend.data.history import Histories, History, compose
+from backend.data.history import Histories, History, compose, repeat_prior
 from backend.data.schema import Dataset
-from backend.data.split import split
-from backend.data.store import dataset_settings, open_dataset
+from backend.data.store import open_dataset
 from backend.errors import RequestError
 from backend.generation.beam import Beams, prefix_beam
 from backend.generation.catalogue import PrefixIndex
 from backend.generation.filters import allowed_items
 from backend.generation.fusion import fuse
-from backend.generation.priors import popularity_prior, repeat_prior
 from backend.generation.request import Request
 from backend.generation.subset import cosines, nearest
 from backend.generation.trace import Trace
@@ -60,8 +58,8 @@ class PromptState:
     position: int  # of the first token behind the prompt
     last: Tensor  # (1, dim)
     words: Tensor | None  # (1, item_dim) soft token of the instruction
-    code_log_probs: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → (codes,)
-    queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,)
+    code_logits: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → (codes,)
+    queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,) and two prior weights
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,10 @@ class Generator:
     Args:
         model: the trained model, with its item store.
         dataset: the catalogue and the households.
-        train_items: item rows of all training events, for the popularity prior. Shape: (events,).
         name_vectors: sentence vectors of the catalogue's names, as the grounding stage stores them. Shape: (names, 384).
     """
 
-    def __init__(
-        self, model: SigmaModel, dataset: Dataset, train_items: np.ndarray, name_vectors: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None) -> None:
         self.model, self.dataset = model.eval(), dataset
         self.sids = model.store.sids
         self.index = PrefixIndex(self.sids, model.levels)
@@ -95,7 +90,7 @@ class Generator:
         with torch.inference_mode():
             self.soft = model.soft_tokens().float().numpy()  # (n_items, item_dim)
             self.soft_tensor = torch.from_numpy(self.soft)
-        self.popularity = popularity_prior(train_items, dataset.n_items)
+        self.popularity = model.store.statistics[:, 0]  # standardised log of training baskets, 0 for cold items
         self._users = {user: row for row, user in enumerate(dataset.users[c.USER])}
         self._items = {item: row for row, item in enumerate(dataset.items[c.ITEM])}
         self._catalogue: Catalogue | None = None
@@ -207,25 +202,38 @@ class Generator:
         return hidden[0, length - 1 :: length]
 
     @torch.inference_mode()
-    def code_log_probs(self, state: PromptState, prefixes: np.ndarray) -> np.ndarray:
-        """Log-probabilities of the next code behind each prefix. Shape: (beams, t) → (beams, codes)."""
+    def code_log_probs(self, state: PromptState, prefixes: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray:
+        """Log-probabilities of the next code behind each prefix.
+
+        Shape:
+            prefixes: (beams, t); prior: (codes,) logits added to the first code; returns: (beams, codes).
+        """
         keys = [tuple(prefix) for prefix in prefixes.tolist()]
-        missing = [key for key in keys if key not in state.code_log_probs]
+        missing = [key for key in keys if key not in state.code_logits]
         if missing:
             hidden = state.last if not missing[0] else self._behind(state, [self._path(key) for key in missing])
-            logits = self.model.code_logits(hidden, len(missing[0])).float()
-            state.code_log_probs.update(zip(missing, torch.log_softmax(logits, -1).numpy(), strict=True))
-        return np.stack([state.code_log_probs[key] for key in keys])
+            logits = self.model.code_logits(hidden, len(missing[0])).float().numpy()
+            state.code_logits.update(zip(missing, logits, strict=True))
+        table = np.stack([state.code_logits[key] for key in keys])
+        return log_softmax(table if prior is None or prefixes.shape[1] else table + prior)
 
     @torch.inference_mode()
-    def queries(self, state: PromptState, prefixes: np.ndarray) -> np.ndarray:
-        """Query vectors h_k behind each prefix. Shape: (K, ℓ) → (K, item_dim)."""
+    def prefix_prior(self, state: PromptState, repeat: np.ndarray) -> np.ndarray:
+        """Logits that the repeat prior adds to the first code. Shape: (n_items,) → (codes,)."""
+        return self.model.prefix_prior(state.last, torch.from_numpy(repeat).float()[None]).numpy()[0]
+
+    @torch.inference_mode()
+    def queries(self, state: PromptState, prefixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Query vectors h_k behind each prefix, and the weights of the two item priors there. Shape: (K, ℓ) → (K, item_dim), (K, 2)."""
         keys = [tuple(prefix) for prefix in prefixes.tolist()]
         missing = [key for key in keys if key not in state.queries]
         if missing:
             hidden = self._behind(state, [[*self._path(key), (SPECIAL, QUERY)] for key in missing])
-            state.queries.update(zip(missing, self.model.query_vectors(hidden, state.words).float().numpy(), strict=True))
-        return np.stack([state.queries[key] for key in keys])
+            h = self.model.query_vectors(hidden, state.words).float()
+            both = torch.cat([h, self.model.item_priors(hidden)], dim=1).numpy()
+            state.queries.update(zip(missing, both, strict=True))
+        both = np.stack([state.queries[key] for key in keys])
+        return both[:, :-2], both[:, -2:]
 
     def _path(self, codes: tuple[int, ...]) -> list[tuple[int, int]]:
         return [(SID, level * self.model.codes + code) for level, code in enumerate(codes)]
@@ -279,25 +287,31 @@ class Generator:
         clock = ended("prompt", prompt, clock)
 
         width = 1 if settings.top1_prefix else settings.beams
-        beams = prefix_beam(
-            self.index, lambda prefixes: self.code_log_probs(state, prefixes), width, allowed, request.forced_prefix
-        )
+        repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, self.dataset.n_items)
+        prior = settings.repeat_weight * self.prefix_prior(state, repeat)
+
+        def log_probs(prefixes: np.ndarray) -> np.ndarray:
+            return self.code_log_probs(state, prefixes, prior)
+
+        beams = prefix_beam(self.index, log_probs, width, allowed, request.forced_prefix)
         prefixes = self._prefix_frame(beams, request.forced_prefix)
         clock = ended("prefixes", prefixes, clock)
 
         members = self.index.members[beams.rows]  # (K, L)
         members = members[:, : int((members >= 0).sum(1).max(initial=0))]
-        repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, self.dataset.n_items)
         if len(beams.rows) and members.size:
-            cos = cosines(self.queries(state, self.index.last.codes[beams.rows]), self.soft, members, allowed)
+            h, gates = self.queries(state, self.index.last.codes[beams.rows])
+            cos = cosines(h, self.soft, members, allowed)
             if not self.model.settings.soft_token:
                 cos = np.where(np.isfinite(cos), 0.0, -np.inf)  # SID only: items of one SID cannot be told apart
             safe = np.maximum(members, 0)
-            score, log_item, spread = fuse(beams.log_phi, cos, settings, repeat[safe], self.popularity[safe])
-            plain = fuse(beams.log_phi, cos, settings.model_copy(update={"apf": False}), repeat[safe], self.popularity[safe])[0]
+            priors = gates[:, :1] * repeat[safe], gates[:, 1:] * self.popularity[safe]
+            score, log_item, spread = fuse(beams.log_phi, cos, settings, *priors)
+            plain = fuse(beams.log_phi, cos, settings.model_copy(update={"apf": False}), *priors)[0]
             chosen = _choose(cos, score, settings.per_prefix)
         else:
             cos = score = log_item = plain = np.zeros((0, 0))
+            priors = cos, cos
             spread, chosen = np.array(1.0), np.zeros((0, 0), bool)
         k, column = np.nonzero(chosen)
         names = [prefix_name(codes) for codes in self.index.last.codes[beams.rows]]
@@ -309,8 +323,8 @@ class Generator:
                 "phi": np.exp(beams.log_phi[k]) if len(k) else np.zeros(0),
                 "cos": cos[k, column],
                 "p_item": np.exp(log_item[k, column]),
-                "repeat": repeat[rows],
-                "popularity": self.popularity[rows],
+                "repeat": priors[0][k, column],
+                "popularity": priors[1][k, column],
                 "score": score[k, column],
                 "score_without_apf": plain[k, column],
             }
@@ -396,6 +410,12 @@ class Generator:
         return frame.sort_values(["level", "probability"], ascending=[True, False], ignore_index=True)[columns]
 
 
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Along the last axis."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
 def _ignore(step: str, data: dict) -> None:
     """The listener that does nothing."""
 
@@ -451,9 +471,7 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     from backend.pipeline import load_model
 
     dataset = dataset or open_dataset(workspace)
-    parts = split(dataset, dataset_settings(workspace))
-    train_items = dataset.events[c.EVENT_ITEM].to_numpy(np.int64)[parts.train_events]
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    generator = Generator(load_model(workspace, dataset), dataset, train_items, names)
+    generator = Generator(load_model(workspace, dataset), dataset, names)
     generator.warm()
     return generator

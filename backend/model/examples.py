@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from backend.data import schema as c
-from backend.data.history import Histories, History
+from backend.data.history import Histories, History, repeat_prior
 from backend.data.schema import Dataset
 from backend.instructions.tasks import Context, Task
 from backend.instructions.templates import render
@@ -50,6 +50,7 @@ class Plan:
     profile: str
     history: History
     branches: list[Branch]
+    repeat: np.ndarray  # (n_items,) repeat prior
 
     @property
     def texts(self) -> list[str]:
@@ -120,7 +121,14 @@ class Sampler:
                 continue
             text = render(task.name, labelled.slots, rng, held_out=False)
             branches.append(Branch(text, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
-        return Plan(profile, history, branches)
+        events = slice(int(self.histories.first[user]), start)
+        ages = self.histories.days[start] - self.histories.days[events]
+        repeat = repeat_prior(context.history, ages, context.history_steps, len(self.model.store))
+        if len(history) < min(
+            self.settings.history_items, len(np.unique(context.history))
+        ):  # a history cut short: the prior knows no more
+            repeat[np.setdiff1d(context.history, history.items)] = 0.0
+        return Plan(profile, history, branches, repeat)
 
     def sample(self, plan: Plan) -> Sample:
         """The tree of a plan."""
@@ -175,10 +183,10 @@ class Sampler:
             [text for plan in plans for text in plan.texts]
         )  # one pass of the text encoder, not one a text
         samples = [self.sample(plan) for plan in plans]
-        return self.model.collate([sample.tokens for sample in samples]), join(samples)
+        return self.model.collate([sample.tokens for sample in samples]), join(samples, plans)
 
 
-def join(samples: Sequence[Sample]) -> Targets:
+def join(samples: Sequence[Sample], plans: Sequence[Plan]) -> Targets:
     """Supervision of a batch of trees."""
 
     def at(field: str) -> torch.Tensor:
@@ -200,4 +208,5 @@ def join(samples: Sequence[Sample]) -> Targets:
         item=flat("items", torch.long),
         query_weight=flat("query_weights", torch.float32),
         also=torch.from_numpy(also),
+        repeat=torch.from_numpy(np.stack([plan.repeat for plan in plans]).astype(np.float32)),
     )

@@ -5,6 +5,9 @@
 - Rows for SIDs and special tokens live here, outside the backbone, so they train even when the backbone only has LoRA.
 - L_NTP: cross-entropy over the codes of a level (the legal slice; there is no other vocabulary to emit).
 - L_ID: at `<q>`, softmax over the items that share the target's prefix, cos/τ.
+- Ours: two priors as logits, the household's own repeat purchases (at the first code and at the item) and popularity (at the item). How
+  much they weigh is read off the hidden state, so the instruction decides: much for a next basket, little for something new.
+  The pointer of RepeatNet (Ren et al. 2019), in product form.
 - Ours: how often and how long ago a history item was bought are two small learned rows added to its tokens; meeting space of h
   and ṽ has its own width (`item_dim`).
 """
@@ -39,6 +42,8 @@ from backend.model.prompt import (
 )
 from backend.settings import ModelSettings, TokenSettings
 from backend.tokenization.item_store import ItemStore
+
+_STATISTICS_SCALE = 0.2
 
 
 class ProjFuse(nn.Module):
@@ -121,6 +126,7 @@ class Targets:
     item: Tensor
     query_weight: Tensor
     also: Tensor
+    repeat: Tensor  # (trees, n_items) repeat prior of each tree's household
 
 
 @dataclass
@@ -172,6 +178,11 @@ class SigmaModel(nn.Module):
         self.words_gate = nn.Linear(dim, 1)  # how much the instruction's own words pull h, by the state of `<q>`
         nn.init.zeros_(self.words_gate.weight)
         nn.init.constant_(self.words_gate.bias, 0.5)  # softplus(0.5) ≈ 1: words and context weigh alike at the start
+        self.prefix_gate = nn.Linear(dim, 1)  # weight of the repeat prior at the first code
+        self.prior_gate = nn.Linear(dim, 2)  # weights of repeat prior and popularity at the item
+        for gate in (self.prefix_gate, self.prior_gate):
+            nn.init.zeros_(gate.weight)
+            nn.init.constant_(gate.bias, 0.5)
         nn.init.orthogonal_(self.item_in.weight)
         nn.init.zeros_(self.query_head.weight)
         self.dropout = nn.Dropout(dropout)
@@ -183,12 +194,16 @@ class SigmaModel(nn.Module):
         """Exchange the catalogue (cold items appended); nothing is retrained."""
         self.store = store
         self.layout = Layout(store.sids, self.levels, self.codes, self.settings.soft_token, self.ground is not None)
-        behaviour = np.concatenate([store.ids, store.statistics], axis=1)
+        # statistics have unit variance, ID vectors unit norm: scaled down so that they do not drown the ID vector
+        behaviour = np.concatenate([store.ids, _STATISTICS_SCALE * store.statistics], axis=1)
         self.register_buffer("_ids", torch.from_numpy(behaviour).float(), persistent=False)
         self.register_buffer("_text", torch.from_numpy(np.asarray(store.text)).float(), persistent=False)
         image = None if store.image is None else torch.from_numpy(store.image).float()
         self.register_buffer("_image", image, persistent=False)
         self.register_buffer("_known", torch.from_numpy(np.linalg.norm(store.ids, axis=1) > 0), persistent=False)
+        self.register_buffer("_popularity", torch.from_numpy(store.statistics[:, 0].copy()).float(), persistent=False)
+        first = store.sids[:, 0] if self.levels else np.zeros(len(store), np.int64)
+        self.register_buffer("_first_code", torch.from_numpy(first), persistent=False)
         members, index = prefix_members(store.sids[:, : self.levels])
         self.register_buffer("_members", torch.from_numpy(members), persistent=False)  # (prefixes, largest), -1 padded
         self.register_buffer("_prefix_of", torch.from_numpy(index), persistent=False)  # (n_items,)
@@ -246,6 +261,21 @@ class SigmaModel(nn.Module):
         mask = torch.from_numpy(tree_mask(batch.branch, batch.leaf, batch.valid))
         return self.backbone(self.embed(batch, soft), mask, batch.position)
 
+    def prefix_prior(self, hidden: Tensor, repeat: Tensor) -> Tensor:
+        """Logits that the repeat prior adds to the first code: gate · log(1 + the code's share of past purchases).
+
+        Shape:
+            hidden: (n, dim) states that emit the first code; repeat: (n, n_items); returns: (n, codes).
+        """
+        rate = torch.expm1(repeat)
+        share = torch.zeros(len(repeat), self.codes).index_add_(1, self._first_code, rate)
+        return F.softplus(self.prefix_gate(hidden).float()) * torch.log1p(share)
+
+    def item_priors(self, hidden: Tensor) -> Tensor:
+        """Weights of repeat prior (≥ 0) and popularity at `<q>` states. Shape: (…, dim) → (…, 2)."""
+        gates = self.prior_gate(hidden).float()
+        return torch.stack([F.softplus(gates[..., 0]), gates[..., 1]], dim=-1)
+
     def code_logits(self, hidden: Tensor, level: int) -> Tensor:
         """Logits of the codes of one level. Shape: (…, dim) → (…, codes)."""
         return self.code_head(hidden)[..., level * self.codes : (level + 1) * self.codes]
@@ -299,18 +329,22 @@ class SigmaModel(nn.Module):
         if len(targets.code):
             logits = self.code_head(hidden[targets.code_at[:, 0], targets.code_at[:, 1]]).float()  # (c, levels * codes)
             level = targets.code // self.codes
+            root = torch.nonzero(level == 0).ravel()
+            emitting = hidden[targets.code_at[root, 0], targets.code_at[root, 1]]
+            prior = self.prefix_prior(emitting, targets.repeat[targets.code_at[root, 0]])
+            logits = logits.index_put((root[:, None], torch.arange(self.codes)[None]), prior, accumulate=True)
             own = torch.arange(logits.shape[1]) // self.codes == level[:, None]
             loss = F.cross_entropy(logits.masked_fill(~own, float("-inf")), targets.code, reduction="none")
             ntp = (loss * targets.code_weight).sum() / targets.code_weight.sum()
         id_loss = zero
         if self.settings.soft_token and len(targets.item):
-            words = self._words_at(batch, targets.query_at)
-            h = self.query_vectors(hidden[targets.query_at[:, 0], targets.query_at[:, 1]], words).float()  # (q, item_dim)
-            id_loss = self._id_loss(h, soft.float(), targets, tau)
+            at_query = hidden[targets.query_at[:, 0], targets.query_at[:, 1]]
+            h = self.query_vectors(at_query, self._words_at(batch, targets.query_at)).float()  # (q, item_dim)
+            id_loss = self._id_loss(h, self.item_priors(at_query), soft.float(), targets, tau)
         total = ntp + id_loss
         return Losses(total, float(ntp.detach()), float(id_loss.detach()))
 
-    def _id_loss(self, h: Tensor, soft: Tensor, targets: Targets, tau: float) -> Tensor:
+    def _id_loss(self, h: Tensor, gates: Tensor, soft: Tensor, targets: Targets, tau: float) -> Tensor:
         if self.levels == 0:  # ID only: the catalogue is the one prefix
             logits = h @ soft.T / tau  # (q, n_items)
             candidates = torch.arange(len(soft)).expand(len(h), -1)
