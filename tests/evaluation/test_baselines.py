@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import warnings
 from dataclasses import replace
 
@@ -173,4 +174,9 @@ def test_tune_keeps_the_best(dataset: Dataset, parts: Split) -> None:
     assert "JustForYou/new" in tuned.trials[0]["parts"]
     again = fit("own frequency", dataset, parts, tuned.settings)
     assert (tuned.recommender.recommend(cases, 10) == again.recommend(cases, 10)).all()
-    assert all(entry for name, kind in BASELINES.items() if name != "popularity" for entry in kind.GRID)
+
+
+def test_grids_name_real_settings() -> None:
+    for kind in BASELINES.values():
+        assert kind.GRID
+        assert all(set(entry) <= set(inspect.signature(kind).parameters) for entry in kind.GRID)
