@@ -77,7 +77,7 @@ class TrainSettings(Frozen):
     """Multi-task instruction SFT (SIGMA §1.3)."""
 
     tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")
-    contexts: int = Field(22_000, ge=1)  # (household, basket) training contexts
+    contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
     batch: int = Field(24, ge=1)  # contexts in a batch
     epochs: int = Field(1, ge=1)  # passes over the contexts
@@ -86,7 +86,7 @@ class TrainSettings(Frozen):
     warmup: float = 0.05  # share of the steps with rising learning rate
     weight_decay: float = 0.05
     dropout: float = 0.1
-    tau: float = 0.07  # temperature of L_ID
+    tau: float = 0.1  # temperature of L_ID
     dense: bool = False  # ours: L_NTP and L_ID at every history position too
     bf16: bool = True  # autocast to bfloat16
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
@@ -100,7 +100,7 @@ class FusionSettings(Frozen):
     top: int = Field(10, ge=1, le=1000)  # N, items returned
     apf: bool = True  # False: σ = 1, the plain product of the two probabilities
     sigma_domain: Literal["probability", "renormalised", "log"] = "log"  # over which values of φ σ is taken
-    tau: float = Field(0.07, gt=0)  # temperature of the item softmax
+    tau: float = Field(0.1, gt=0)  # temperature of the item softmax
     prefix_weight: float = Field(1.0, ge=0)  # exponent of φ
     item_weight: float = Field(1.0, ge=0)  # exponent of the item probability
     repeat_weight: float = Field(1.0, ge=0)  # factor on the learned weight of the household's repeat-purchase prior (ours)

@@ -44,6 +44,7 @@ from backend.settings import ModelSettings, TokenSettings
 from backend.tokenization.item_store import ItemStore
 
 _STATISTICS_SCALE = 0.2
+_GATE_SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
 
 
 class ProjFuse(nn.Module):
@@ -176,13 +177,13 @@ class SigmaModel(nn.Module):
             dim, model.item_dim
         )  # added to the transpose of item_in: copying an item is there from the start
         self.words_gate = nn.Linear(dim, 1)  # how much the instruction's own words pull h, by the state of `<q>`
-        nn.init.zeros_(self.words_gate.weight)
-        nn.init.constant_(self.words_gate.bias, 0.5)  # softplus(0.5) ≈ 1: words and context weigh alike at the start
         self.prefix_gate = nn.Linear(dim, 1)  # weight of the repeat prior at the first code
         self.prior_gate = nn.Linear(dim, 2)  # weights of repeat prior and popularity at the item
-        for gate in (self.prefix_gate, self.prior_gate):
+        for gate in (self.words_gate, self.prefix_gate, self.prior_gate):
             nn.init.zeros_(gate.weight)
-            nn.init.constant_(gate.bias, 0.5)
+            nn.init.zeros_(gate.bias)
+        with torch.no_grad():  # at the start the priors alone rank as the household's own frequency, then popularity, would
+            self.prior_gate.bias.copy_(torch.tensor([0.54, 1.3]) / _GATE_SPEED)
         nn.init.orthogonal_(self.item_in.weight)
         nn.init.zeros_(self.query_head.weight)
         self.dropout = nn.Dropout(dropout)
@@ -269,11 +270,11 @@ class SigmaModel(nn.Module):
         """
         rate = torch.expm1(repeat)
         share = torch.zeros(len(repeat), self.codes).index_add_(1, self._first_code, rate)
-        return F.softplus(self.prefix_gate(hidden).float()) * torch.log1p(share)
+        return F.softplus(_GATE_SPEED * self.prefix_gate(hidden).float()) * torch.log1p(share)
 
     def item_priors(self, hidden: Tensor) -> Tensor:
         """Weights of repeat prior (≥ 0) and popularity at `<q>` states. Shape: (…, dim) → (…, 2)."""
-        gates = self.prior_gate(hidden).float()
+        gates = _GATE_SPEED * self.prior_gate(hidden).float()
         return torch.stack([F.softplus(gates[..., 0]), gates[..., 1]], dim=-1)
 
     def code_logits(self, hidden: Tensor, level: int) -> Tensor:
@@ -289,7 +290,7 @@ class SigmaModel(nn.Module):
         h = F.normalize(hidden @ self.item_in.weight + self.query_head(hidden), dim=-1)
         if words is None:
             return h
-        return F.normalize(h + F.softplus(self.words_gate(hidden)) * words, dim=-1)
+        return F.normalize(h + F.softplus(_GATE_SPEED * self.words_gate(hidden)) * words, dim=-1)
 
     def words(self, grounded: Tensor | None) -> Tensor | None:
         """Soft tokens of grounded instructions, as of items that have nothing but this text. Shape: (n, dim) → (n, item_dim)."""
@@ -351,6 +352,9 @@ class SigmaModel(nn.Module):
         else:
             candidates = self._members[self._prefix_of[targets.item]]  # (q, largest)
             logits = torch.einsum("qd,qcd->qc", h, soft[candidates.clamp(min=0)]) / tau
+        safe = candidates.clamp(min=0)
+        repeat = targets.repeat[targets.query_at[:, 0]].gather(1, safe)  # (q, candidates)
+        logits = logits + gates[:, :1] * repeat + gates[:, 1:] * self._popularity[safe]
         other = (
             (candidates[:, :, None] == targets.also[:, None, :]).any(-1) if self.levels else _mark(candidates.shape, targets.also)
         )
