@@ -265,6 +265,7 @@ class Workspace:
         self.check_writable()
         fresh = self.expected_fingerprint(name, settings)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.path))
+        temporary.chmod(0o755)  # mkdtemp makes private folders; a workspace is shared like any other folder
         lock = FileLock(self.path / ".lock", timeout=5)
         try:
             writer = StageWriter(temporary)
