@@ -19,6 +19,7 @@ from backend.tokenization.item_store import ItemStore
 
 MODEL: dict[str, Any] = {"layers": 2, "hidden": 32, "heads": 4, "item_dim": 16, "history_items": 8}
 LEVELS, CODES = 4, 6
+WIDTH = 12  # of the grounded text vectors
 
 
 class FakeEncoder:
@@ -33,6 +34,10 @@ class FakeEncoder:
             states[place, : len(row)] = torch.from_numpy(row)
             mask[place, : len(row)] = True
         return TokenStates(states, mask)
+
+    def remembered(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        out = [(self.token_states([text]), self.encode([text])[0]) for text in texts]
+        return [(states.states[0][states.mask[0]].half(), torch.from_numpy(vector)) for states, vector in out]
 
     def encode(self, texts: Sequence[str], **kwargs: object) -> np.ndarray:
         vectors = np.stack([sum(self._word(word) for word in (text.lower().split() or [""])) for text in texts])
@@ -50,19 +55,30 @@ def unit(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
 def small_store(n: int, seed: int = 0) -> ItemStore:
     """Random vectors; the last two items are cold; two items share their whole SID."""
     rng = np.random.default_rng(seed)
-    ids = unit(rng, n, 12)
-    ids[-2:] = 0.0
+    ids, statistics = unit(rng, n, 12), rng.normal(size=(n, 3)).astype(np.float32)
+    ids[-2:] = statistics[-2:] = 0.0
     sids = rng.integers(CODES, size=(n, LEVELS))
     sids[1] = sids[0]
-    return ItemStore(ids, unit(rng, n, 12), None, rng.normal(size=(n, 3)).astype(np.float32), sids)
+    return ItemStore(ids, unit(rng, n, WIDTH), None, statistics, sids)
+
+
+def fake_ground(texts: Sequence[str]) -> torch.Tensor:
+    """Grounded vectors of texts: a fixed random projection of the fake sentence vectors."""
+    turn = np.random.default_rng(9).normal(size=(TEXT_DIM, WIDTH))
+    vectors = np.stack([FakeEncoder().encode([text])[0] @ turn for text in texts]) if texts else np.zeros((0, WIDTH))
+    return torch.from_numpy(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).float()
 
 
 def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes: Any) -> SigmaModel:
-    """A random model over the dataset's items."""
+    """A random model over the dataset's items, its gates open in their own ways."""
     torch.manual_seed(seed)
     settings = ModelSettings(**{**MODEL, **changes})
     backbone = Nano(settings, FakeEncoder()) if settings.backbone == "nano" else load_backbone(settings)  # type: ignore[arg-type]
-    return SigmaModel(backbone, small_store(dataset.n_items, seed), settings, TokenSettings(levels=LEVELS, codes=CODES), dropout)
+    tokens = TokenSettings(levels=LEVELS, codes=CODES)
+    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, dropout, ground=fake_ground)
+    for gate in (model.words_gate, model.prefix_gate, model.prior_gate, model.query_head):
+        torch.nn.init.normal_(gate.weight, std=0.05)
+    return model
 
 
 def llama_folder(path: Path, texts: Sequence[str]) -> Path:

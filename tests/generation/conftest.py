@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
-from backend.data import schema
 from backend.data.schema import Dataset
 from backend.generation import generator as module
 from backend.generation.generator import Generator
@@ -26,7 +24,7 @@ def make(tiny_dataset: Dataset) -> Iterator[Make]:
 
     def call(model: SigmaModel | None = None, **changes: Any) -> Generator:
         model = model or small_model(tiny_dataset, seed=5, **changes)
-        return Generator(model, tiny_dataset, tiny_dataset.events[schema.EVENT_ITEM].to_numpy(np.int64))
+        return Generator(model, tiny_dataset)
 
     yield call
     patch.undo()

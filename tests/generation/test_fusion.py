@@ -10,18 +10,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.data.history import repeat_prior
 from backend.data.schema import Dataset
 from backend.generation import subset
 from backend.generation.fusion import fuse, item_log_probs, sigma
 from backend.generation.generator import Generator
-from backend.generation.priors import HALF_LIFE_DAYS, popularity_prior, repeat_prior
 from backend.generation.request import Request
+from backend.generation.trace import Trace
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.settings import FusionSettings
 from tests.generation.conftest import Make
+from tests.model.test_losses import naive_prefix_prior
 from tests.small import small_model
 
 EVERYTHING = {"beams": 4096, "per_prefix": 10_000, "top": 1000}
+PAPER = {"repeat_weight": 0.0, "popularity_weight": 0.0}  # the paper's formula alone, without our priors
+HALF_LIFE_DAYS = 60.0
 
 
 @torch.inference_mode()
@@ -39,10 +43,16 @@ def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], q
 
 @torch.inference_mode()
 def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> dict[int, float]:
-    """P(v_i|T) = φ_k · exp(cos σ/τ) / Σ exp(cos σ/τ), in loops over every prefix and every item (SIGMA eq. APF)."""
+    """P(v_i|T) = φ_k · exp(cos σ/τ + priors) / Σ exp(cos σ/τ + priors), in loops over every prefix and every item (SIGMA eq. APF).
+
+    With both prior weights 0 this is the paper's formula.
+    """
     model, fusion = generator.model, request.fusion
-    tokens = generator.tokens(generator.shopper(request), generator.read(request.instruction).instruction)
-    soft = model.soft_tokens().detach()
+    shopper = generator.shopper(request)
+    tokens = generator.tokens(shopper, generator.read(request.instruction).instruction)
+    words = model.words(model.collate([tokens]).grounded)
+    soft = model.soft_tokens()
+    repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, len(soft))
     members: dict[tuple[int, ...], list[int]] = {}
     for item in sorted(allowed):
         members.setdefault(tuple(model.store.sids[item, : model.levels].tolist()), []).append(item)
@@ -50,8 +60,11 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     for prefix in members:
         phi[prefix] = 1.0
         for level in range(model.levels):
-            logits = model.code_logits(naive_hidden(generator, tokens, prefix[:level], query=False), level)
-            phi[prefix] *= float(torch.softmax(logits.double(), -1)[prefix[level]])
+            state = naive_hidden(generator, tokens, prefix[:level], query=False)
+            logits = model.code_logits(state, level).double()
+            if level == 0:
+                logits = logits + fusion.repeat_weight * naive_prefix_prior(model, state, torch.from_numpy(repeat))
+            phi[prefix] *= float(torch.softmax(logits, -1)[prefix[level]])
     values = list(phi.values())
     if fusion.sigma_domain == "renormalised":
         values = [value / sum(values) for value in values]
@@ -63,48 +76,66 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
         spread = 1.0
     scores: dict[int, float] = {}
     for prefix, items in members.items():
-        h = model.query_vectors(naive_hidden(generator, tokens, prefix, query=True))
-        cosine = {item: float(h @ soft[item]) for item in items}
-        total = sum(math.exp(cosine[item] * spread / fusion.tau) for item in items)
+        state = naive_hidden(generator, tokens, prefix, query=True)
+        h = model.query_vectors(state, words).ravel()
+        gates = model.item_priors(state).tolist()
+        weights = {
+            item: math.exp(
+                float(h @ soft[item]) * spread / fusion.tau
+                + fusion.repeat_weight * gates[0] * repeat[item]
+                + fusion.popularity_weight * gates[1] * float(model.store.statistics[item, 0])
+            )
+            for item in items
+        }
+        total = sum(weights.values())
         for item in items:
-            scores[item] = phi[prefix] * math.exp(cosine[item] * spread / fusion.tau) / total
+            scores[item] = phi[prefix] * weights[item] / total
     return scores
+
+
+def same_list(trace: Trace, naive: dict[int, float]) -> None:
+    """The same items with the same scores in the same order, but for items that are as good as tied."""
+    found = dict(zip(trace.fused["item"], trace.fused["score"], strict=True))
+    assert found.keys() == naive.keys()
+    for item, probability in naive.items():
+        assert found[item] == pytest.approx(math.log(probability), abs=2e-3)
+    listed = trace.fused["item"].tolist()
+    for place, item in enumerate(sorted(naive, key=lambda item: -naive[item])):
+        assert listed[place] == item or naive[listed[place]] == pytest.approx(naive[item], rel=4e-3)
+    assert sum(np.exp(list(found.values()))) == pytest.approx(kept_mass(trace), rel=1e-3), (
+        "the lists add up to the mass of the beams"
+    )
+
+
+def kept_mass(trace: Trace) -> float:
+    """Σ φ over the kept prefixes."""
+    kept = trace.prefixes[trace.prefixes["kept"]]
+    return float(kept.loc[kept["level"] == kept["level"].max(), "probability"].sum())
 
 
 @pytest.mark.parametrize("domain", ["probability", "renormalised", "log"])
 @pytest.mark.parametrize("levels", [0, 1, 2])
 @pytest.mark.parametrize("apf", [True, False])
 def test_the_fused_list_is_brute_force_apf_over_the_whole_catalogue(make: Make, levels: int, domain: str, apf: bool) -> None:
-    generator = make(prefix_levels=levels)
-    request = Request(user="u2", instruction="pizza", fusion=FusionSettings(apf=apf, sigma_domain=domain, **EVERYTHING))  # type: ignore[arg-type]
-    naive = naive_fusion(generator, request, set(range(60)))
-    trace = generator.recommend(request)
-    found = dict(zip(trace.fused["item"], trace.fused["score"], strict=True))
-    assert found.keys() == naive.keys()
-    for item, probability in naive.items():
-        assert found[item] == pytest.approx(math.log(probability), abs=2e-3)
-    order = sorted(naive, key=lambda item: -naive[item])
-    listed = trace.fused["item"].tolist()
-    for place, item in enumerate(order):  # the same order, but for items that are as good as tied
-        assert listed[place] == item or naive[listed[place]] == pytest.approx(naive[item], rel=4e-3)
-    assert sum(np.exp(list(found.values()))) == pytest.approx(float(np.exp(generator_mass(trace))), rel=1e-3)
+    fusion = FusionSettings(apf=apf, sigma_domain=domain, **EVERYTHING, **PAPER)  # type: ignore[arg-type]
+    generator, request = make(prefix_levels=levels), Request(user="u2", instruction="pizza", fusion=fusion)
+    same_list(generator.recommend(request), naive_fusion(generator, request, set(range(60))))
 
 
-def generator_mass(trace: object) -> float:
-    """log Σ φ over the kept prefixes: the fused probabilities add up to it."""
-    kept = trace.prefixes[trace.prefixes["kept"]]  # type: ignore[attr-defined]
-    last = kept[kept["level"] == kept["level"].max()]
-    return math.log(last["probability"].sum())
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_with_our_priors_too(make: Make, levels: int) -> None:
+    fusion = FusionSettings(repeat_weight=1.0, popularity_weight=0.5, **EVERYTHING)  # type: ignore[arg-type]
+    generator, request = make(prefix_levels=levels), Request(user="u2", instruction="pizza", fusion=fusion)
+    same_list(generator.recommend(request), naive_fusion(generator, request, set(range(60))))
 
 
 def test_with_a_filter_too(generator: Generator) -> None:
-    request = Request(user="u2", instruction="pizza", category="Grocery", fusion=FusionSettings(**EVERYTHING))
+    fusion = FusionSettings(**EVERYTHING)  # type: ignore[arg-type]
+    request = Request(user="u2", instruction="pizza", category="Grocery", fusion=fusion)
     allowed = set(np.flatnonzero(generator.dataset.items["department"] == "Grocery").tolist())
-    naive = naive_fusion(generator, request, allowed)
     trace = generator.recommend(request)
     assert set(trace.fused["item"]) == allowed
-    for item, score in zip(trace.fused["item"], trace.fused["score"], strict=True):
-        assert score == pytest.approx(math.log(naive[item]), abs=2e-3)
+    same_list(trace, naive_fusion(generator, request, allowed))
 
 
 def test_sigma_by_hand() -> None:
@@ -156,12 +187,16 @@ def test_illegal_items_get_no_probability() -> None:
     assert np.isfinite(score).tolist() == [[True, False, True], [False, False, False]]
 
 
-def test_weights_are_exponents() -> None:
+def test_weights_are_exponents_and_priors_are_logits() -> None:
     log_phi, cos = np.log([0.6, 0.4]), np.array([[0.5, 0.1], [0.9, -0.2]])
     repeat, popularity = np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[1.0, -1.0], [0.5, 0.0]])
-    setting = FusionSettings(prefix_weight=2.0, item_weight=0.5, repeat_weight=1.5, popularity_weight=-0.3)
-    score, log_item, _ = fuse(log_phi, cos, setting, repeat, popularity)
-    np.testing.assert_allclose(score, 2 * log_phi[:, None] + 0.5 * log_item + 1.5 * repeat - 0.3 * popularity)
+    setting = FusionSettings(prefix_weight=2.0, item_weight=0.5, repeat_weight=1.5, popularity_weight=-0.3, tau=0.2)
+    score, log_item, spread = fuse(log_phi, cos, setting, repeat, popularity)
+    logits = cos * np.std(log_phi) / 0.2 + 1.5 * repeat - 0.3 * popularity
+    expected = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    assert spread == pytest.approx(np.std(log_phi))
+    np.testing.assert_allclose(log_item, expected)
+    np.testing.assert_allclose(score, 2 * log_phi[:, None] + 0.5 * expected)
 
 
 def test_a_batch_of_requests_runs_the_same_code() -> None:
@@ -179,7 +214,7 @@ def test_uniform_logits_give_uniform_prefixes(make: Make, tiny_dataset: Dataset)
     model = small_model(tiny_dataset, seed=5)
     torch.nn.init.zeros_(model.code_head.weight)
     torch.nn.init.zeros_(model.code_head.bias)
-    trace = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=FusionSettings(**EVERYTHING)))
+    trace = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=FusionSettings(**EVERYTHING, **PAPER)))  # type: ignore[arg-type]
     np.testing.assert_allclose(trace.prefixes["probability"], 1 / model.codes, rtol=1e-5)
     assert trace.sigma == pytest.approx(0.0, abs=1e-6)
     sizes = np.bincount(model.store.sids[:, 0], minlength=model.codes)
@@ -210,9 +245,3 @@ def test_the_repeat_prior_against_loops() -> None:
     assert found[4] == pytest.approx(math.log1p((weight[0] + weight[2]) / total / 0.01))
     assert found[0] == 0
     assert not repeat_prior(items[:0], days[:0], steps[:0], 7).any()
-
-
-def test_the_popularity_prior_is_centred() -> None:
-    prior = popularity_prior(np.array([0, 0, 0, 2]), 3)
-    assert prior.sum() == pytest.approx(0.0)
-    assert prior[0] > prior[2] > prior[1]

@@ -58,14 +58,15 @@ def test_what_is_computed_behind_the_cache_is_what_a_whole_line_gives(make: Make
     tokens = generator.tokens(generator.shopper(ASKED), "something in snacks")
     state = generator.prompt_state(tokens)
     prefixes = generator.index.last.codes[:5]
-    found = generator.queries(state, prefixes)
+    found, gates = generator.queries(state, prefixes)
     for row, prefix in enumerate(prefixes.tolist()):
-        whole = generator.model.query_vectors(naive_hidden(generator, tokens, tuple(prefix), query=True))
-        np.testing.assert_allclose(found[row], whole.detach().numpy(), atol=2e-4)
+        hidden = naive_hidden(generator, tokens, tuple(prefix), query=True)
+        np.testing.assert_allclose(found[row], generator.model.query_vectors(hidden, state.words).numpy().ravel(), atol=2e-4)
+        np.testing.assert_allclose(gates[row], generator.model.item_priors(hidden).numpy(), atol=2e-4)
     assert state.cache.get_seq_length() == state.length, "the cache is left as it was"
     first = generator.code_log_probs(state, np.zeros((1, 0), np.int64))[0]
     logits = generator.model.code_logits(naive_hidden(generator, tokens, (), query=False), 0)
-    np.testing.assert_allclose(first, torch.log_softmax(logits, -1).detach().numpy(), atol=2e-4)
+    np.testing.assert_allclose(first, torch.log_softmax(logits, -1).numpy(), atol=2e-4)
 
 
 def test_a_dropped_item_leaves_the_prompt(generator: Generator) -> None:

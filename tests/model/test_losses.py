@@ -13,7 +13,7 @@ from backend.model.examples import Sampler
 from backend.model.sigma import SigmaModel, prefix_members
 from backend.pipeline import training_contexts
 from backend.settings import DataSettings, TrainSettings
-from tests.small import small_model
+from tests.small import fake_ground, small_model
 
 TAU = 0.1
 TASKS = ("JustForYou", "Category", "Query", "Discover")
@@ -26,40 +26,76 @@ def sampler_of(dataset: Dataset, model: SigmaModel, **changes: object) -> Sample
     return Sampler(dataset, contexts, [tasks[name] for name in settings.tasks], model, model.settings, settings, 7)
 
 
-@pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("levels", [0, 1, 2])
+@pytest.mark.parametrize(("levels", "dense"), [(0, False), (1, False), (2, False), (1, True), (2, True)])
 def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: bool) -> None:
-    model = small_model(tiny_dataset, prefix_levels=levels).eval()
-    batch, targets = sampler_of(tiny_dataset, model, dense=dense).batch(range(6))
+    model = small_model(tiny_dataset, prefix_levels=levels, instruction_token=not dense).eval()
+    sampler = sampler_of(tiny_dataset, model, dense=dense)
+    batch, targets = sampler.batch(range(6))
     found = model.losses(batch, targets, TAU, id_dropout=0.0)
     with torch.inference_mode():
-        soft = model.soft_tokens().double()
-        hidden = model.encode(batch, soft.float())
-        ntp, ntp_weight = 0.0, 0.0
+        ntp, ntp_weight, loss, weight_of_all = 0.0, 0.0, 0.0, 0.0
+        soft = model.soft_tokens()
+        hidden = model.encode(batch, soft)
         for (tree, row), code, weight in zip(
             targets.code_at.tolist(), targets.code.tolist(), targets.code_weight.tolist(), strict=True
         ):
             level = code // model.codes
-            logits = model.code_head(hidden[tree, row]).double()[level * model.codes : (level + 1) * model.codes]
+            logits = model.code_head(hidden[tree, row])[level * model.codes : (level + 1) * model.codes].double()
+            if level == 0:
+                logits = logits + naive_prefix_prior(model, hidden[tree, row], targets.repeat[tree])
             ntp -= weight * float(torch.log_softmax(logits, -1)[code % model.codes])
             ntp_weight += weight
-        loss, total = 0.0, 0.0
         prefixes = [tuple(sid) for sid in model.store.sids[:, :levels].tolist()]
+        plans = [sampler.plan(number) for number in range(6)]
         for (tree, row), item, weight, also in zip(
             targets.query_at.tolist(), targets.item.tolist(), targets.query_weight.tolist(), targets.also.tolist(), strict=True
         ):
-            h = model.query_vectors(hidden[tree, row]).double()
+            state = hidden[tree, row]
+            words = None
+            if not dense:
+                text = plans[tree].branches[int(batch.branch[tree, row]) - 1].text
+                words = model.fuse.of_text(fake_ground([text]))[0]
+            h = model.query_vectors(state, words)
+            repeat_weight, popularity_weight = model.item_priors(state).tolist()
             negatives = [
                 other
                 for other in range(len(prefixes))
                 if other != item and prefixes[other] == prefixes[item] and other not in also
             ]
-            logits = torch.stack([h @ soft[other] / TAU for other in (item, *negatives)])
+            logits = torch.stack(
+                [
+                    h @ soft[other] / TAU
+                    + repeat_weight * targets.repeat[tree, other]
+                    + popularity_weight * float(model.store.statistics[other, 0])
+                    for other in (item, *negatives)
+                ]
+            ).double()
             loss -= weight * float(torch.log_softmax(logits, -1)[0])
-            total += weight
-    assert found.id == pytest.approx(loss / total, rel=1e-3)
+            weight_of_all += weight
+    assert found.id == pytest.approx(loss / weight_of_all, rel=1e-3)
     assert found.ntp == pytest.approx(ntp / ntp_weight if levels else 0.0, rel=1e-3)
     assert float(found.total.detach()) == pytest.approx(found.ntp + found.id, rel=1e-5)
+
+
+def naive_prefix_prior(model: SigmaModel, state: torch.Tensor, repeat: torch.Tensor) -> torch.Tensor:
+    """softplus(gate) · log(1 + the code's share of past purchases), code by code."""
+    gate = torch.nn.functional.softplus(4.0 * model.prefix_gate(state))
+    shares = [
+        sum(float(torch.expm1(repeat[item])) for item in np.flatnonzero(model.store.sids[:, 0] == code))
+        for code in range(model.codes)
+    ]
+    return gate * torch.log1p(torch.tensor(shares)).double()
+
+
+def test_the_repeat_prior_of_a_sample_is_the_households_own(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset, history_items=60)
+    sampler = sampler_of(tiny_dataset, model)
+    for number in range(20):
+        plan = sampler.plan(number)
+        before = sampler.histories.slice(int(sampler.user[number]), int(sampler.start[number]))
+        assert set(np.flatnonzero(plan.repeat)) <= set(before.tolist())
+        if len(plan.history) == len(np.unique(before)):
+            assert set(np.flatnonzero(plan.repeat)) == set(before.tolist())
 
 
 def test_a_task_without_a_label_gives_no_branch_and_targets_share_one_weight(tiny_dataset: Dataset) -> None:
