@@ -1,6 +1,9 @@
 """Result tables for the README, made from the files that the commands wrote; nothing is typed in by hand.
 
-    python -m backend.evaluation.report            # fills the marked sections of README.md from assets/results/*.json
+    python -m backend.evaluation.report            # fills the marked sections of README.md
+
+Sources: the manifests and tables of the shipped workspace, and `assets/results/*.json` (what `bench … --json` printed, and the evaluations of
+other workspaces).
 
 A section is what stands between `<!-- results:NAME -->` and `<!-- /results:NAME -->`.
 """
@@ -14,9 +17,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from backend.workspace import DEMO
+
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "assets" / "results"
 _TASKS = (("JustForYou", "all"), ("JustForYou", "new"), ("Category", "all"), ("Query", "all"), ("Discover", "all"))
+_NAMES = {
+    "hr": "HR",
+    "ndcg": "NDCG",
+    "constraint": "Constraint satisfaction",
+    "breadth": "Categories in the list",
+    "value": "Value of hits, $",
+}
 _MISSING = "Not measured yet."
 
 
@@ -28,7 +42,8 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def interval(row: Mapping[str, Any], digits: int = 3) -> str:
     """`.612 [.590, .633]`."""
-    texts = [f"{row[key]:.{digits}f}".replace("0.", ".", 1) for key in ("mean", "low", "high")]
+    texts = [f"{row[key]:.{digits}f}" for key in ("mean", "low", "high")]
+    texts = [text.removeprefix("0") if text.startswith("0.") else text for text in texts]
     return f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
@@ -44,7 +59,7 @@ def quality(data: Mapping[str, Any], metric: str = "hr") -> str:
     cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
     names = list(dict.fromkeys(row["recommender"] for row in rows))
     columns = [key for key in _TASKS if any((name, *key) in cell for name in names)]
-    head = [f"{metric.upper() if metric != 'constraint' else 'Satisfaction'}@10"]
+    head = [f"{_NAMES[metric]}@10"]
     head += [f"{task}{', new items' if view == 'new' else ''} (n={cell[names[0], task, view]['n']})" for task, view in columns]
     best = {key: max(cell[name, *key]["mean"] for name in names if (name, *key) in cell) for key in columns}
     body = []
@@ -61,7 +76,7 @@ def quality(data: Mapping[str, Any], metric: str = "hr") -> str:
 def evaluation(data: Mapping[str, Any]) -> str:
     """The main table: HR, NDCG and constraint satisfaction at 10."""
     parts = [f"Split: {data['split']}, seed {data['seed']}, {data['resamples']} bootstrap resamples, 95 % intervals.", ""]
-    for metric in ("hr", "ndcg", "constraint"):
+    for metric in ("hr", "ndcg", "constraint", "breadth", "value"):
         if any(row["metric"] == metric for row in data["results"]):
             parts += [quality(data, metric), ""]
     return "\n".join([*parts, _provenance(data)])
@@ -100,30 +115,119 @@ def rows_table(data: Mapping[str, Any]) -> str:
     return markdown_table(head, [[show(row.get(name, "")) for name in head] for row in rows]) + "\n\n" + _provenance(data)
 
 
-SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
-    "quality": ("evaluation", evaluation),
-    "differences": ("evaluation", differences),
+def _manifest(stage: str, demo: Path) -> dict[str, Any] | None:
+    path = demo / stage / "manifest.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def _with_rows(manifest: Mapping[str, Any], rows: list[dict[str, Any]], command: str) -> dict[str, Any]:
+    return {**manifest, "rows": rows, "command": command}
+
+
+def grounding(demo: Path) -> dict[str, Any] | None:
+    """Held-out recall of each view, from the grounding stage."""
+    manifest = _manifest("grounding", demo)
+    return manifest and _with_rows(manifest, manifest["metrics"]["views"], "python -m backend build")
+
+
+def tokens(demo: Path) -> dict[str, Any] | None:
+    """Health of each level, from the tokens stage."""
+    manifest = _manifest("tokens", demo)
+    if manifest is None:
+        return None
+    health = manifest["metrics"]
+    whole = {key: health[key] for key in ("largest_prefix", "smallest_prefix", "collisions")}
+    return _with_rows(manifest, [{**row, **whole} for row in health["levels"]], "python -m backend build")
+
+
+def training(demo: Path) -> dict[str, Any] | None:
+    """Time and peak memory of the stages."""
+    rows = []
+    for stage in ("dataset", "grounding", "tokens", "model"):
+        manifest = _manifest(stage, demo)
+        if manifest is None:
+            return None
+        metrics = manifest["metrics"]
+        seconds = metrics["minutes"] * 60 if stage == "model" else manifest["seconds"]
+        rows.append(
+            {
+                "stage": stage,
+                "minutes": round(seconds / 60, 2),
+                "peak memory (MiB)": metrics.get("peak_memory_mb", "–"),
+                "steps": metrics.get("steps", "–"),
+                "contexts": metrics.get("contexts", "–"),
+                "trained parameters": metrics.get("trained_parameters", "–"),
+            }
+        )
+    return _with_rows(manifest or {}, rows, "python -m backend build && python -m backend train")
+
+
+def measured(demo: Path) -> dict[str, Any] | None:
+    """The evaluation stage of the shipped workspace."""
+    about, table = demo / "evaluation" / "evaluation.json", demo / "evaluation" / "results.parquet"
+    if not (about.is_file() and table.is_file()):
+        return None
+    results = pd.read_parquet(table)
+    results = results[(results["slice"] == "all") & (results["k"] == 10)]
+    pairs = pd.read_parquet(demo / "evaluation" / "differences.parquet")
+    pairs = pairs[(pairs["k"] == 10) & pairs["metric"].isin(["hr", "ndcg"])]
+    data: dict[str, Any] = json.loads(about.read_text("utf-8"))
+    command = f"python -m backend evaluate --workspace DIR --split {data['split']}"
+    return {**data, "results": results.to_dict("records"), "differences": pairs.to_dict("records"), "command": command}
+
+
+def fusion(demo: Path) -> dict[str, Any] | None:
+    """The fusion trials on validation, best first: what each knob is worth."""
+    path, data = demo / "evaluation" / "fusion_trials.json", measured(demo)
+    if data is None or not path.is_file():
+        return None
+    trials = sorted(json.loads(path.read_text("utf-8")), key=lambda trial: -trial["ndcg@10"])
+    shown = [*trials[:8], *trials[-4:]]
+    rows = [
+        {
+            "setting": ", ".join(f"{k} {v}" for k, v in trial["setting"].items()),
+            "mean NDCG@10": trial["ndcg@10"],
+            **trial["parts"],
+        }
+        for trial in shown
+    ]
+    return {
+        **data,
+        "rows": rows,
+        "command": "python -m backend evaluate (chosen on 600 validation households; best 8 and worst 4 of the trials)",
+    }
+
+
+Source = Callable[[Path], "dict[str, Any] | None"]
+SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] = {
+    "quality": (measured, evaluation),
+    "differences": (measured, differences),
     "ablations": ("ablations", evaluation),
     "backbones": ("backbones", evaluation),
     "budgets": ("budgets", rows_table),
-    "grounding": ("grounding", rows_table),
-    "tokens": ("tokens", rows_table),
-    "training": ("training", rows_table),
+    "grounding": (grounding, rows_table),
+    "tokens": (tokens, rows_table),
+    "training": (training, rows_table),
     "latency": ("latency", rows_table),
     "startup": ("startup", rows_table),
-    "fusion": ("fusion", rows_table),
+    "fusion": (fusion, rows_table),
 }
 
 
-def fill(text: str, results: Path = RESULTS) -> str:
+def fill(text: str, results: Path = RESULTS, demo: Path = DEMO) -> str:
     """A document with its marked sections filled in from the result files."""
+
+    def load(source: str | Source) -> dict[str, Any] | None:
+        if callable(source):
+            return source(demo)
+        path = results / f"{source}.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
     def section(match: re.Match[str]) -> str:
         name = match.group(1)
-        file, draw = SECTIONS.get(name, ("", rows_table))
-        path = results / f"{file}.json"
-        body = draw(json.loads(path.read_text("utf-8"))) if path.is_file() else _MISSING
-        return f"<!-- results:{name} -->\n{body}\n<!-- /results:{name} -->"
+        source, draw = SECTIONS[name]
+        data = load(source)
+        return f"<!-- results:{name} -->\n{draw(data) if data else _MISSING}\n<!-- /results:{name} -->"
 
     return re.sub(r"<!-- results:([\w-]+) -->.*?<!-- /results:\1 -->", section, text, flags=re.S)
 
