@@ -20,7 +20,7 @@ from backend.generation.generator import Generator
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import FusionSettings
 
-TAUS = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.25)
+TAUS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.25)
 DOMAINS = ("probability", "renormalised", "log")
 KNOBS: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("repeat_weight", (0.5, 0.75, 1.0, 1.25, 1.5)),
