@@ -123,17 +123,22 @@ class Workbench:
         """Whether the model is loaded."""
         return self._generator is not None
 
-    def warm(self) -> None:
-        """Start loading tables and model in the background. Errors are kept for whoever asks for the model later."""
+    def warm(self, delay: float = 0.0) -> None:
+        """Start loading tables and model in the background, after `delay` seconds.
+
+        An error is not lost: whoever asks for the model later gets it again.
+        """
 
         def load() -> None:
             try:
                 self.generator()
-            except Exception:  # shown where it matters: the page that asks for the model gets the same error again
+            except Exception:  # shown where it matters, see above
                 return
 
         if not self.ready:
-            threading.Thread(target=load, name="warm", daemon=True).start()
+            thread = threading.Timer(delay, load)
+            thread.daemon = True
+            thread.start()
 
     @property
     def dataset(self) -> s.Dataset:

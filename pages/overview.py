@@ -33,7 +33,7 @@ st.html(cards(info, quality))
 st.subheader("How it was made", anchor=False)
 st.html(pipeline(info, fusion))
 for stage in info.stages.values():
-    if stage.state != "ok":
+    if stage.state != "ok" and not (stage.name == "evaluation" and stage.state == "missing"):  # that is said below
         reason = f": {md(stage.reason)}" if stage.reason else ""
         st.warning(f"**{stage.name}** is {stage.state}{reason}. This makes it:", icon=":material/build:")
         st.code(stage.command, language="bash")

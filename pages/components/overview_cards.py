@@ -167,7 +167,7 @@ def _recall(metrics: Mapping[str, Any]) -> tuple[str, str]:
     if not views:
         return "done", "vectors grounded"
     before, after = (sum(float(view[key]) for view in views) / len(views) for key in ("recall_before", "recall_after"))
-    return f"{before:.2g} → {after:.2g}", f"recall@10 of held-out pairs, mean of {len(views)} views"
+    return f"{three(before)} → {three(after)}", f"recall@10 of held-out pairs, mean of {len(views)} views"
 
 
 def quality_table(quality: pd.DataFrame) -> str:

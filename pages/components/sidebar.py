@@ -18,10 +18,12 @@ def draw(page: object) -> None:
         try:
             info = state.current().info()
             name = "Shipped demo" if info.demo else Path(info.path).name
-            health, problems = info.state, info.problems
+            health, problems, usable = info.state, info.problems, info.usable
         except SigmascopeError as error:
-            name, health, problems = "No workspace", "missing", [error.what]
-        words = {"ok": "healthy", "stale": "partly stale", "missing": "incomplete", "damaged": "damaged"}[health]
+            name, health, problems, usable = "No workspace", "missing", [error.what], False
+        if health == "missing" and usable:
+            health, problems = "stale", ["not evaluated yet"]
+        words = {"ok": "healthy", "stale": "usable" if usable else "partly stale", "missing": "incomplete", "damaged": "damaged"}[health]
         st.html(
             f'<div class="sg-small">Workspace</div><div>{chips.dot(health)}<b>{esc(name)}</b> '
             f'<span class="sg-small">{words}</span></div>'

@@ -17,9 +17,9 @@ WORKSPACE_VARIABLE = "SIGMASCOPE_WORKSPACE"  # a folder to open instead of the d
 
 @st.cache_resource(show_spinner=False)
 def workbench(path: str | None) -> Workbench:
-    """The one workbench of this process for a workspace; tables and model start to load in the background at once."""
+    """The one workbench of this process for a workspace; tables and model load in the background."""
     bench = Workbench.open(path)
-    bench.warm()
+    bench.warm(delay=1.0)  # the first page is drawn before imports of heavy libraries hold everything up
     return bench
 
 
