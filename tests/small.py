@@ -33,7 +33,7 @@ class FakeEncoder:
         for place, row in enumerate(rows):
             states[place, : len(row)] = torch.from_numpy(row)
             mask[place, : len(row)] = True
-        return TokenStates(states, mask)
+        return TokenStates(states, mask, torch.from_numpy(self.encode(texts)))
 
     def remembered(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         out = [(self.token_states([text]), self.encode([text])[0]) for text in texts]
