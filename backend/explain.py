@@ -103,7 +103,7 @@ def why(rows: Sequence[int], prefixes: Sequence[str], phi: Sequence[float], item
             times, last = int(counts[row]["times"]), float(counts[row]["last"])
             lines.append("bought " + _times(times) + ("" if np.isnan(last) else f", {_days(int(last))}"))
         elif kind in types:
-            lines.append(f"other {kind} bought {_times(types[kind])}")
+            lines.append(f"same type ({kind}) bought {_times(types[kind])}")
         elif category in categories:
             lines.append(f"close to {category} in the history ({_times(categories[category])})")
         else:

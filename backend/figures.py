@@ -180,7 +180,8 @@ def quality(frame: pd.DataFrame, metric: str) -> go.Figure:
         ]
         marker = {"size": 11, "color": colour, "symbol": "circle" if ours else "diamond"}
         traces.append({"type": "scatter", "x": part["value"], "y": [tasks.index(task) + shift for task in part["label"]], "name": name,
-                       "mode": "markers", "marker": marker, "error_x": error, "hovertext": hover, "hoverinfo": "text"})  # fmt: skip
+                       "mode": "markers", "marker": marker, "error_x": error,
+                       "cliponaxis": False, "hovertext": hover, "hoverinfo": "text"})  # fmt: skip
     layout = _layout(len(tasks)) | {
         "height": 46 * len(tasks) + 90, "margin": {"l": 8, "r": 8, "t": 30, "b": 40}, "showlegend": True,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},

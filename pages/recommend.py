@@ -30,7 +30,7 @@ def answer(bench: Workbench, asked: Request, steps: Steps) -> Recommendation:
 def footer(bench: Workbench, asked: Request, result: Recommendation, params: dict[str, str]) -> None:
     """Timings, the trace as a file, the link."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        order = ("prompt", "prefixes", "subsets", "fusion", "total")
+        order = ("reading", "prompt", "prefixes", "subsets", "fusion", "total")
         times = [f"{name} {duration(result.timings_ms[name] / 1000)}" for name in order if name in result.timings_ms]
         st.html(chips.tags([*times, f"σ {figures.three(result.trace.sigma)}"]), width="content")
         st.download_button("Trace", lambda: result.trace.to_json(bench.dataset.items), "trace.json", "application/json",

@@ -32,12 +32,11 @@ def body(item: Mapping[str, Any]) -> str:
         f'<span class="sg-price">{esc(money(float(item["price"])))}</span>',
         chips.sid(str(item["sid"]), str(item["prefix"])),
         move(int(item["rank"]), item.get("rank_without_apf", float("nan"))),
-        chips.tag("bought before", "", "history") if item.get("seen") else "",
     ]
     return (
         f'<div class="sg-path">{icon} {esc(item["path"])}</div>'
         f'<div class="sg-row" style="margin-top:.15rem" title="{esc(scores)}">{"".join(marks)}</div>'
-        f'<div class="sg-why">{esc(item["why"])}</div>'
+        f'<div class="sg-why">{chips.symbol("history") + " " if item.get("seen") else ""}{esc(item["why"])}</div>'
     )
 
 

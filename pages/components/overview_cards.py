@@ -39,9 +39,12 @@ def sentence(info: Info, quality: pd.DataFrame) -> str:
         return "There is no complete workspace yet."
     text = f"A recommender that follows instructions, over {count(items)} items and {count(users)} shoppers"
     ours = quality[quality["ours"]] if len(quality) else quality
-    beaten = ours[ours["diff_low"] > 0] if len(ours) else ours
-    if len(ours):
-        text += f"; it beats the best baseline on {len(beaten)} of {len(ours)} measured tasks, with the 95 % interval above zero"
+    compared = ours[ours["diff"].notna()] if len(ours) else ours
+    if len(compared):
+        ahead, behind = int((compared["diff_low"] > 0).sum()), int((compared["diff_high"] < 0).sum())
+        level = len(compared) - ahead - behind
+        told = [f"{word} on {n}" for n, word in ((ahead, "ahead"), (level, "level"), (behind, "behind")) if n]
+        text += f". Against the best baseline of each task it is {', '.join(told)} of {len(compared)} (95 % intervals)"
     return text + "."
 
 
@@ -161,9 +164,14 @@ def _headline(stage: StageInfo) -> tuple[str, str]:
     return (count(n), "households measured") if isinstance(n, int | float) else ("done", "against baselines")
 
 
+def measured(view: Mapping[str, Any]) -> bool:
+    """Whether a view had held-out pairs to measure on."""
+    return all(isinstance(view.get(name), float) and view[name] == view[name] for name in ("recall_before", "recall_after"))
+
+
 def _recall(metrics: Mapping[str, Any]) -> tuple[str, str]:
     """Recall@10 of held-out pairs, before → after grounding, mean over the views."""
-    views = [view for view in metrics.get("views") or () if isinstance(view, Mapping) and "recall_before" in view]
+    views = [view for view in metrics.get("views") or () if isinstance(view, Mapping) and measured(view)]
     if not views:
         return "done", "vectors grounded"
     before, after = (sum(float(view[key]) for view in views) / len(views) for key in ("recall_before", "recall_after"))

@@ -23,7 +23,9 @@ def draw(page: object) -> None:
             name, health, problems, usable = "No workspace", "missing", [error.what], False
         if health == "missing" and usable:
             health, problems = "stale", ["not evaluated yet"]
-        words = {"ok": "healthy", "stale": "usable" if usable else "partly stale", "missing": "incomplete", "damaged": "damaged"}[health]
+        words = {"ok": "healthy", "stale": "usable" if usable else "partly stale", "missing": "incomplete", "damaged": "damaged"}[
+            health
+        ]
         st.html(
             f'<div class="sg-small">Workspace</div><div>{chips.dot(health)}<b>{esc(name)}</b> '
             f'<span class="sg-small">{words}</span></div>'
