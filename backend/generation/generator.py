@@ -27,9 +27,10 @@ from backend.data.history import Histories, History, compose, repeat_prior
 from backend.data.schema import Dataset
 from backend.data.store import open_dataset
 from backend.errors import RequestError
-from backend.generation.beam import Beams, prefix_beam
+from backend.generation.beam import prefix_beam
 from backend.generation.catalogue import PrefixIndex
 from backend.generation.filters import allowed_items
+from backend.generation.frames import prefix_frame, prompt_frame
 from backend.generation.fusion import fuse
 from backend.generation.request import Request
 from backend.generation.subset import cosines, nearest
@@ -39,7 +40,7 @@ from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import profile_text, sanitise
 from backend.model.examples import profile_line
-from backend.model.prompt import GROUNDED, QUERY, SID, SPECIAL, Tokens
+from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
 from backend.tokenization.semantic_ids import prefix_name
 from backend.workspace import Workspace
@@ -283,7 +284,7 @@ class Generator:
         clock = time.perf_counter()
         tokens = self.tokens(shopper, reading.instruction)
         state = self.prompt_state(tokens)
-        prompt = self._prompt_frame(tokens)
+        prompt = prompt_frame(tokens, self.dataset.items[c.TITLE], self.model.codes)
         clock = ended("prompt", prompt, clock)
 
         width = 1 if settings.top1_prefix else settings.beams
@@ -294,7 +295,7 @@ class Generator:
             return self.code_log_probs(state, prefixes, prior)
 
         beams = prefix_beam(self.index, log_probs, width, allowed, request.forced_prefix)
-        prefixes = self._prefix_frame(beams, request.forced_prefix)
+        prefixes = prefix_frame(beams, self.index, request.forced_prefix)
         clock = ended("prefixes", prefixes, clock)
 
         members = self.index.members[beams.rows]  # (K, L)
@@ -345,69 +346,6 @@ class Generator:
         asked = request.model_dump(mode="json")
         asked["reading"] = {**reading.as_json(), "filters": _filters_json(filters), "instruction": reading.instruction}
         return Trace(asked, prompt, prefixes, subsets, fused, float(spread), notes, {k: round(v, 2) for k, v in timings.items()})
-
-    def _prompt_frame(self, tokens: Tokens) -> pd.DataFrame:
-        kinds, texts, items = [], [], []
-        text = iter(tokens.texts)
-        current, previous, seen_history = "", -1, False
-        for kind, value, position in zip(tokens.kind, tokens.value, tokens.position, strict=True):
-            if kind == 0:
-                if previous != 0:
-                    current = next(text)
-                kinds.append("instruction" if seen_history or tokens.texts[-1] == current else "profile")
-                texts.append(current)
-                items.append(-1)
-            elif kind == SPECIAL:
-                kinds.append("special")
-                texts.append(("<start>", "<end>", "<q>", "<pad>")[value])
-                items.append(-1)
-                seen_history = seen_history or position > 0
-            elif kind == SID:
-                kinds.append("history")
-                level, code = divmod(value, self.model.codes)
-                texts.append(f"{'abcdefgh'[level]}{code}")
-                items.append(-1)
-                seen_history = True
-            elif kind == GROUNDED:
-                kinds.append("instruction")
-                texts.append("its soft token")
-                items.append(-1)
-            else:
-                kinds.append("history")
-                texts.append(str(self.dataset.items[c.TITLE].iat[value]))
-                items.append(value)
-                seen_history = True
-            previous = kind
-        frame = pd.DataFrame({"position": tokens.position, "kind": kinds, "text": texts, "item": items})
-        repeated = (frame["kind"].isin(["profile", "instruction"])) & (frame["text"] == frame["text"].shift())
-        return frame[~repeated].reset_index(drop=True)
-
-    def _prefix_frame(self, beams: Beams, forced: tuple[int, ...] | None) -> pd.DataFrame:
-        columns = ["prefix", "codes", "level", "probability", "legal", "kept", "forced", "n_items"]
-        frames = []
-        for step in beams.considered:
-            codes = self.index.levels[step.length].codes[step.rows]
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "prefix": [prefix_name(row) for row in codes],
-                        "codes": codes.tolist(),
-                        "level": step.length,
-                        "probability": np.exp(step.log_phi),
-                        "legal": step.legal,
-                        "kept": step.kept,
-                        "forced": [
-                            forced is not None and tuple(row[: len(forced)]) == tuple(forced)[: len(row)]
-                            for row in codes.tolist()
-                        ],
-                        "n_items": step.counts,
-                    }
-                )
-            )
-        if not frames:  # ID only: one empty prefix
-            return pd.DataFrame([["·", [], 0, 1.0, len(beams.rows) > 0, len(beams.rows) > 0, False, 0]], columns=columns)
-        frame = pd.concat(frames, ignore_index=True)
-        return frame.sort_values(["level", "probability"], ascending=[True, False], ignore_index=True)[columns]
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
