@@ -176,6 +176,17 @@ class Sampler:
             out.query_weights.append(weight)
             out.also.append(np.zeros(0, np.int64))
 
+    def remember(self, numbers: Sequence[int], epoch: int = 0) -> None:
+        """Encode the texts of a batch as `batch` would, and no more.
+
+        Float rounding depends on which texts are encoded together; a resumed run that catches up in the same order has the
+        very same features, so it ends with the very same weights.
+        """
+        plans = [self.plan(number, epoch) for number in numbers]
+        self.model.backbone.features([text for plan in plans for text in plan.texts])
+        if self.model.ground:
+            self.model.ground([branch.text for plan in plans for branch in plan.branches])
+
     def batch(self, numbers: Sequence[int], epoch: int = 0) -> tuple[Batch, Targets]:
         """Trees of several contexts, padded, with their supervision."""
         plans = [self.plan(number, epoch) for number in numbers]

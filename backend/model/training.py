@@ -102,19 +102,30 @@ def train_model(
             _save(checkpoint, parameters, optimizer, header)
 
     orders: dict[int, np.ndarray] = {}
+
+    def contexts(at: int) -> tuple[list[int], int]:
+        """Numbers of the contexts of a step, and its epoch."""
+        epoch, place = divmod(at, per_epoch)
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = np.random.default_rng((seed, epoch)).permutation(len(sampler))
+        return orders[epoch][place * settings.batch : (place + 1) * settings.batch].tolist(), epoch
+
+    for earlier in range(step):  # resumed
+        if cancel:
+            cancel.check()
+        sampler.remember(*contexts(earlier))
+        report(Progress("catching up", earlier + 1, step, "texts of the steps done before"))
     while step < total:
         if cancel and cancel.cancelled:
             save()
             cancel.check()
-        epoch, place = divmod(step, per_epoch)
-        if epoch not in orders:
-            orders = {epoch: np.random.default_rng((seed, epoch)).permutation(len(sampler))}
-        numbers = orders[epoch][place * settings.batch : (place + 1) * settings.batch]
+        numbers, epoch = contexts(step)
         rate = learning_rate(step, total, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(seed * 1_000_003 + step)  # dropout depends on the step alone
-        batch, targets = sampler.batch(numbers.tolist(), epoch)
+        batch, targets = sampler.batch(numbers, epoch)
         with accelerator.autocast():
             losses = model.losses(batch, targets, settings.tau)
         accelerator.backward(losses.total)
