@@ -5,12 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.components import sidebar
-from pages.components.navigation import pages
+from pages.components.navigation import mark_routed, pages
 from pages.components.style import LOGO, style
 
 st.set_page_config(page_title="Sigmascope", page_icon=":material/lens_blur:", layout="wide")
 st.logo(str(LOGO), size="large")
 page = st.navigation(pages())
+mark_routed()
 style()
 sidebar.draw(page)
 page.run()

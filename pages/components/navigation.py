@@ -20,6 +20,22 @@ ABOUT = {
 }
 
 
+def mark_routed() -> None:
+    """The router calls this in every run, before the page."""
+    st.session_state["routed"] = True
+
+
+def ensure_routed() -> None:
+    """Begin a page: go through the router if Streamlit did not.
+
+    A folder named `pages` makes Streamlit run a page file by itself when the first address that a fresh server gets is that
+    page's link; the page would then stand there without navigation and style. Naming the pages once ends that for the process.
+    """
+    if not st.session_state.pop("routed", False):
+        st.navigation(pages())
+        st.rerun()
+
+
 def pages() -> dict[str, list[Page]]:
     """The navigation, by section. Sections without a page are not listed."""
     return {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.components.navigation import ensure_routed
+
 _SHEET = Path(__file__).with_name("style.html")
 LOGO = Path(__file__).with_name("logo.svg")
 
@@ -17,5 +19,6 @@ def style() -> None:
 
 def header(title: str, question: str) -> None:
     """The page's name and the question that it answers."""
+    ensure_routed()
     st.title(title, anchor=False)
     st.html(f'<p class="sg-q">{question}</p>')
