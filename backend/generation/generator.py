@@ -134,7 +134,7 @@ class Generator:
             profile = profile_text(request.profile)
         if request.history is not None:
             items = np.array([self.item_row(item) for item in request.history], np.int64)
-            history, days, steps = compose(items), np.zeros(len(items)), np.arange(len(items))
+            history, days, steps = compose(items), np.zeros(len(items), np.int64), np.arange(len(items))
         if request.dropped:
             dropped = np.array([self.item_row(item) for item in request.dropped], np.int64)
             keep = ~np.isin(items, dropped)

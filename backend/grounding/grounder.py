@@ -151,7 +151,7 @@ def train_grounder(
             loss_kd = distillation_loss(projected[taught], ids[entity][taught], repeated, settings.tau)
             loss = loss_cl + settings.lambda_kd * loss_kd
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if step < total - 1:
                 schedule.step()

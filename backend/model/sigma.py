@@ -85,8 +85,8 @@ class ProjFuse(nn.Module):
 
     def of_text(self, text: Tensor) -> Tensor:
         """Soft tokens of grounded texts, as of items that have nothing else. Shape: (n, dim) → (n, item_dim)."""
-        ids = text.new_zeros(len(text), self.direct["id"].in_features)  # type: ignore[arg-type, call-overload]
-        image = text.new_zeros(len(text), self.direct["image"].in_features) if "image" in self.direct else None  # type: ignore[arg-type, call-overload]
+        ids = text.new_zeros(len(text), self.direct["id"].in_features)
+        image = text.new_zeros(len(text), self.direct["image"].in_features) if "image" in self.direct else None
         return self(ids, text, image, torch.zeros(len(text), dtype=torch.bool))
 
 
@@ -149,6 +149,16 @@ class SigmaModel(nn.Module):
         tokens: codebook size.
         ground: grounded vectors of texts, (n,) → (n, dim); None leaves the instruction's own soft token out.
     """
+
+    # buffers, exchanged with the catalogue by `set_store`
+    _ids: Tensor
+    _text: Tensor
+    _image: Tensor | None
+    _known: Tensor
+    _popularity: Tensor
+    _first_code: Tensor
+    _members: Tensor
+    _prefix_of: Tensor
 
     def __init__(
         self,
