@@ -85,8 +85,8 @@ class ProjFuse(nn.Module):
 
     def of_text(self, text: Tensor) -> Tensor:
         """Soft tokens of grounded texts, as of items that have nothing else. Shape: (n, dim) → (n, item_dim)."""
-        ids = text.new_zeros(len(text), self.direct["id"].in_features)
-        image = text.new_zeros(len(text), self.direct["image"].in_features) if "image" in self.direct else None
+        ids = text.new_zeros(len(text), self.direct["id"].in_features)  # type: ignore[call-overload]
+        image = text.new_zeros(len(text), self.direct["image"].in_features) if "image" in self.direct else None  # type: ignore[call-overload]
         return self(ids, text, image, torch.zeros(len(text), dtype=torch.bool))
 
 

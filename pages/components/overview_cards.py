@@ -14,21 +14,10 @@ from backend.health import Info, StageInfo
 from backend.settings import FusionSettings
 from backend.workbench import Workbench
 from pages.components import chips
-from pages.components.text import count, duration, esc, three
+from pages.components.text import count, duration, esc, pick, three
 
 STEPS = {"dataset": "Data", "grounding": "Grounding", "tokens": "Tokens", "model": "Training", "generation": "Generation",
          "evaluation": "Evaluation"}  # fmt: skip
-
-
-def pick(metrics: Mapping[str, Any], *names: str) -> Any:
-    """The first of these figures that the manifest has, looked for one level deep too."""
-    for name in names:
-        if name in metrics:
-            return metrics[name]
-        for value in metrics.values():
-            if isinstance(value, Mapping) and name in value:
-                return value[name]
-    return None
 
 
 def sentence(info: Info, quality: pd.DataFrame) -> str:

@@ -7,10 +7,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from backend.figures import three
 
-__all__ = ["count", "duration", "esc", "labels", "md", "money", "three"]
+__all__ = ["count", "duration", "esc", "labels", "md", "money", "pick", "three"]
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
 
 
@@ -62,3 +63,14 @@ def duration(seconds: float | None) -> str:
     if seconds < 120:
         return f"{three(seconds)} s"
     return f"{three(seconds / 60)} min" if seconds < 7200 else f"{three(seconds / 3600)} h"
+
+
+def pick(metrics: Mapping[str, Any], *names: str) -> Any:
+    """The first of these figures that the manifest has, looked for one level deep too."""
+    for name in names:
+        if name in metrics:
+            return metrics[name]
+        for value in metrics.values():
+            if isinstance(value, Mapping) and name in value:
+                return value[name]
+    return None
