@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from backend.workbench import Workbench
@@ -14,6 +16,19 @@ from tests.pages.fake import FakeWorkbench, fake_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 Opened = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def routed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test driver treats every run as the first of a fresh server, which makes Streamlit run the files of `pages` by themselves;
+    here the router has run before. (The browser test begins with a page's own link on a fresh server.)"""
+    own = PagesManager.__init__
+
+    def init(self: PagesManager, *args: Any, **kwargs: Any) -> None:
+        own(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", init)
 
 
 @pytest.fixture

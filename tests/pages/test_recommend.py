@@ -22,7 +22,7 @@ def test_cold(opened: Opened) -> None:
     drawn = html_of(app)
     assert drawn.count('class="sg-step done"') == 3
     assert "understood" in drawn
-    assert "synthetic" in str(app.caption[-1].value)
+    assert "synthetic" in "".join(str(caption.value) for caption in app.caption)
 
 
 def test_an_instruction_is_read_and_changes_the_list(opened: Opened) -> None:
