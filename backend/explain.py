@@ -10,31 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
 
 from backend.data import schema as s
 from backend.frames import records
-
-
-def prefix_name(codes: Sequence[int]) -> str:
-    """Surface form of a SID or prefix, "a17·b3"; "·" for the empty prefix (no SID level, ℓ = 0)."""
-    return "·".join(f"{ascii_lowercase[level]}{int(code)}" for level, code in enumerate(codes)) or "·"
-
-
-def prefix_codes(name: str) -> tuple[int, ...]:
-    """Codes of a surface form; the reverse of `prefix_name`.
-
-    Raises:
-        ValueError: not of the form a17·b3….
-    """
-    parts = [] if name in ("", "·") else name.replace(".", "·").split("·")
-    for level, part in enumerate(parts):
-        if len(part) < 2 or part[0] != ascii_lowercase[level] or not part[1:].isdecimal():
-            raise ValueError(f"{name!r} is no semantic-ID prefix")
-    return tuple(int(part[1:]) for part in parts)
+from backend.tokenization.prefixes import prefix_name
 
 
 @dataclass(frozen=True)

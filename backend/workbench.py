@@ -24,6 +24,7 @@ from backend.data import schema as s
 from backend.errors import WorkspaceError
 from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
+from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.workspace import DEMO, Workspace
 
 if TYPE_CHECKING:  # these load torch; a page must not wait for them
@@ -227,7 +228,7 @@ class Workbench:
     def item(self, item_id: str) -> dict[str, Any]:
         """Facts of one item (see `Lookup.item`), with its `sid` (None until the model is loaded)."""
         facts = self.lookup.item(item_id)
-        return {**facts, "sid": explain.prefix_name(self._generator.sids[facts["row"]]) if self.ready else None}
+        return {**facts, "sid": prefix_name(self._generator.sids[facts["row"]]) if self.ready else None}
 
     def suggestions(self) -> list[str]:
         """A few instructions to try."""
@@ -272,8 +273,8 @@ class Workbench:
         sids = np.asarray(self.generator().sids)
         table = pd.concat([fused, facts.drop(columns=[s.TEXT])], axis=1)
         table["path"] = facts[s.DEPARTMENT] + " › " + facts[s.CATEGORY]
-        table["sid"] = [explain.prefix_name(sids[row]) for row in fused["item"]]
-        levels = int(fused["prefix"].map(lambda name: len(explain.prefix_codes(name))).max()) if len(fused) else 1
+        table["sid"] = [prefix_name(sids[row]) for row in fused["item"]]
+        levels = int(fused["prefix"].map(lambda name: len(parse_prefix(name))).max()) if len(fused) else 1
         names = self.prefixes(levels)
         table["why"] = explain.why(
             fused["item"].tolist(),

@@ -115,7 +115,8 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
         queries = [model.layout.target(tree, code, row + 1, 1, position)[1] for row, code in enumerate(codes.tolist())]
         at.append((emit, queries))
     batch = model.collate(trees)
-    hidden, words = model.encode(batch, generator.soft_tensor), model.words(batch.grounded)
+    words = model.words(batch)
+    hidden = model.encode(batch, generator.soft_tensor, words)
     for place, (row, (emit, queries), case) in enumerate(zip(part, at, cases, strict=True)):
         repeat = torch.from_numpy(repeat_of(case, len(generator.sids))).float()[None]
         prior = model.prefix_prior(hidden[place, emit : emit + 1], repeat).numpy()[0]

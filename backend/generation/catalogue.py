@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.model.sigma import prefix_members
+from backend.tokenization.prefixes import prefix_members
 
 
 @dataclass(frozen=True)

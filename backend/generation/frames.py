@@ -8,7 +8,7 @@ import pandas as pd
 from backend.generation.beam import Beams
 from backend.generation.catalogue import PrefixIndex
 from backend.model.prompt import GROUNDED, SID, SPECIAL, Tokens
-from backend.tokenization.semantic_ids import prefix_name
+from backend.tokenization.prefixes import prefix_name
 
 
 def prompt_frame(tokens: Tokens, titles: pd.Series, codes: int) -> pd.DataFrame:

@@ -42,7 +42,7 @@ from backend.instructions.templates import profile_text, sanitise
 from backend.model.examples import profile_line
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
-from backend.tokenization.semantic_ids import prefix_name
+from backend.tokenization.prefixes import prefix_name
 from backend.workspace import Workspace
 
 OnStep = Callable[[str, dict], None]
@@ -180,8 +180,9 @@ class Generator:
         n = len(tokens)
         cache = DynamicCache()
         mask = torch.ones(1, 1, n, n, dtype=torch.bool).tril()
-        hidden = self.model.backbone(self.model.embed(batch, self.soft_tensor), mask, batch.position, cache)
-        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], self.model.words(batch.grounded))
+        words = self.model.words(batch)
+        hidden = self.model.backbone(self.model.embed(batch, self.soft_tensor, words), mask, batch.position, cache)
+        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], words)
         self._states[key] = state
         while len(self._states) > _PROMPTS_KEPT:
             self._states.popitem(last=False)

@@ -20,8 +20,9 @@ from backend.data.history import Histories, History, repeat_prior
 from backend.data.schema import Dataset
 from backend.instructions.tasks import Context, Task
 from backend.instructions.templates import render
+from backend.model.batch import Batch, Targets
 from backend.model.prompt import ITEM, SID, Tokens
-from backend.model.sigma import Batch, SigmaModel, Targets
+from backend.model.sigma import SigmaModel
 from backend.settings import ModelSettings, TrainSettings
 
 HISTORY_LEAD = "Recently bought, oldest first:"

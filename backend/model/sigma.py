@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,16 +24,16 @@ from transformers import DynamicCache
 
 from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
 from backend.model.backbones import Backbone
+from backend.model.batch import Batch, Losses, Targets
+from backend.model.fuse import ProjFuse
 from backend.model.prompt import (
     GROUNDED,
     GROUNDED_ROW,
     ITEM,
     N_SPECIAL,
     PAD,
-    QUERY,
     SID,
     SPECIAL,
-    START,
     TEXT,
     Layout,
     Tokens,
@@ -42,101 +41,10 @@ from backend.model.prompt import (
 )
 from backend.settings import ModelSettings, TokenSettings
 from backend.tokenization.item_store import ItemStore
+from backend.tokenization.prefixes import prefix_members
 
 _STATISTICS_SCALE = 0.2
 _GATE_SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
-
-
-class ProjFuse(nn.Module):
-    """Proj&Fuse: one soft token from the frozen vectors of an item (SIGMA §1.2; shape ours).
-
-    A linear path per modality, started as orthogonal maps so that the soft tokens begin with the geometry of the frozen vectors, plus a
-    residual MLP over all of them, started at zero. Without behaviour the ID path is silent and the MLP sees a learned row.
-
-    Shape:
-        output: (n, item_dim), unit norm.
-    """
-
-    def __init__(self, store: ItemStore, item_dim: int) -> None:
-        super().__init__()
-        hidden = 2 * item_dim
-        widths = {"id": store.ids.shape[1] + store.statistics.shape[1], "text": store.text.shape[1]}
-        if store.image is not None:
-            widths["image"] = store.image.shape[1]
-        self.direct = nn.ModuleDict({name: nn.Linear(width, item_dim, bias=False) for name, width in widths.items()})
-        self.mixed = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in widths.items()})
-        self.absent_id = nn.Parameter(torch.zeros(hidden))
-        self.fuse = nn.Sequential(
-            nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, item_dim)
-        )
-        for linear in self.direct.values():
-            nn.init.orthogonal_(linear.weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.fuse[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.fuse[-1].bias)  # type: ignore[arg-type]
-
-    def forward(self, ids: Tensor, text: Tensor, image: Tensor | None, known: Tensor) -> Tensor:
-        """Fuse. `known`: (n,) bool, False where the item has (or shall be treated as having) no behaviour."""
-        has = known[:, None].to(ids.dtype)
-        direct = self.direct["id"](ids) * has + self.direct["text"](text)
-        mixed = torch.where(known[:, None], self.mixed["id"](ids), self.absent_id) + self.mixed["text"](text)
-        if image is not None:
-            direct, mixed = direct + self.direct["image"](image), mixed + self.mixed["image"](image)
-        return F.normalize(direct + self.fuse(mixed), dim=-1)
-
-    def of_text(self, text: Tensor) -> Tensor:
-        """Soft tokens of grounded texts, as of items that have nothing else. Shape: (n, dim) → (n, item_dim)."""
-        ids = text.new_zeros(len(text), self.direct["id"].in_features)  # type: ignore[call-overload]
-        image = text.new_zeros(len(text), self.direct["image"].in_features) if "image" in self.direct else None  # type: ignore[call-overload]
-        return self(ids, text, image, torch.zeros(len(text), dtype=torch.bool))
-
-
-@dataclass
-class Batch:
-    """Trees of one batch, padded.
-
-    Shape:
-        kind, value, count, recency, branch, leaf, position: (batch, tokens) int64; valid: (batch, tokens) bool.
-    """
-
-    kind: Tensor
-    value: Tensor
-    count: Tensor
-    recency: Tensor
-    branch: np.ndarray
-    leaf: np.ndarray
-    position: Tensor
-    valid: np.ndarray
-    features: Tensor  # (text tokens of the batch, …) in row order
-    grounded: Tensor | None  # (GROUNDED tokens of the batch, dim) in row order
-    instructions: list[int]  # of each tree
-
-
-@dataclass
-class Targets:
-    """What is supervised.
-
-    Shape:
-        code_at: (c, 2) tree and row whose hidden state emits a code; code: (c,) level * codes + code; code_weight: (c,).
-        query_at: (q, 2) tree and row of `<q>`; item: (q,) target; query_weight: (q,); also: (q, ·) other right answers, -1 padded.
-    """
-
-    code_at: Tensor
-    code: Tensor
-    code_weight: Tensor
-    query_at: Tensor
-    item: Tensor
-    query_weight: Tensor
-    also: Tensor
-    repeat: Tensor  # (trees, n_items) repeat prior of each tree's household
-
-
-@dataclass
-class Losses:
-    """L = L_NTP + L_ID."""
-
-    total: Tensor
-    ntp: float
-    id: float
 
 
 class SigmaModel(nn.Module):
@@ -183,9 +91,8 @@ class SigmaModel(nn.Module):
         self.fuse = ProjFuse(store, model.item_dim)
         self.item_in = nn.Linear(model.item_dim, dim)
         self.code_head = nn.Linear(dim, max(self.levels, 1) * self.codes)
-        self.query_head = nn.Linear(
-            dim, model.item_dim
-        )  # added to the transpose of item_in: copying an item is there from the start
+        # added to the transpose of item_in: copying an item is there from the start
+        self.query_head = nn.Linear(dim, model.item_dim)
         self.words_gate = nn.Linear(dim, 1)  # how much the instruction's own words pull h, by the state of `<q>`
         self.prefix_gate = nn.Linear(dim, 1)  # weight of the repeat prior at the first code
         self.prior_gate = nn.Linear(dim, 2)  # weights of repeat prior and popularity at the item
@@ -251,8 +158,8 @@ class SigmaModel(nn.Module):
             instructions=[len(tree.grounded) for tree in trees],
         )
 
-    def embed(self, batch: Batch, soft: Tensor) -> Tensor:
-        """Embeddings of all tokens. Shape: (batch, tokens, dim)."""
+    def embed(self, batch: Batch, soft: Tensor, words: Tensor | None) -> Tensor:
+        """Embeddings of all tokens, from the soft tokens of items and instructions. Shape: (batch, tokens, dim)."""
         kind, value = batch.kind, batch.value
         out = self.special(torch.where(kind == SPECIAL, value, PAD))  # (batch, tokens, dim)
         sid, item, text = kind == SID, kind == ITEM, kind == TEXT
@@ -260,17 +167,17 @@ class SigmaModel(nn.Module):
         if item.any():
             bought = self.count(batch.count[item]) + self.recency(batch.recency[item])
             out = out.masked_scatter(item[..., None], (self.item_in(soft[value[item]]) + bought).to(out.dtype))
-        if batch.grounded is not None and len(batch.grounded):
-            instruction = self.item_in(self.fuse.of_text(batch.grounded)) + self.special.weight[GROUNDED_ROW]
+        if words is not None:
+            instruction = self.item_in(words) + self.special.weight[GROUNDED_ROW]
             out = out.masked_scatter((kind == GROUNDED)[..., None], instruction.to(out.dtype))
         if text.any():
             out = out.masked_scatter(text[..., None], self.backbone.embed_text(batch.features).to(out.dtype))
         return self.dropout(out)
 
-    def encode(self, batch: Batch, soft: Tensor) -> Tensor:
-        """Hidden states of whole trees, without a cache. Shape: (batch, tokens, dim)."""
+    def encode(self, batch: Batch, soft: Tensor, words: Tensor | None) -> Tensor:
+        """Hidden states of whole trees, without a cache. `words`: what `self.words(batch)` gives. Shape: (batch, tokens, dim)."""
         mask = torch.from_numpy(tree_mask(batch.branch, batch.leaf, batch.valid))
-        return self.backbone(self.embed(batch, soft), mask, batch.position)
+        return self.backbone(self.embed(batch, soft, words), mask, batch.position)
 
     def prefix_prior(self, hidden: Tensor, repeat: Tensor) -> Tensor:
         """Logits that the repeat prior adds to the first code: gate · log(1 + the code's share of past purchases).
@@ -302,20 +209,22 @@ class SigmaModel(nn.Module):
             return h
         return F.normalize(h + F.softplus(_GATE_SPEED * self.words_gate(hidden)) * words, dim=-1)
 
-    def words(self, grounded: Tensor | None) -> Tensor | None:
-        """Soft tokens of grounded instructions, as of items that have nothing but this text. Shape: (n, dim) → (n, item_dim)."""
-        return None if grounded is None or not len(grounded) else self.fuse.of_text(grounded)
+    def words(self, batch: Batch) -> Tensor | None:
+        """Soft tokens of a batch's instructions, as of items that have nothing but this text. Shape: (instructions, item_dim)."""
+        return None if batch.grounded is None or not len(batch.grounded) else self.fuse.of_text(batch.grounded)
 
-    def _words_at(self, batch: Batch, at: Tensor) -> Tensor | None:
-        """The instruction's soft token behind each (tree, row). Shape: (q, 2) → (q, item_dim)."""
-        words = self.words(batch.grounded)
+    def _words_at(self, batch: Batch, words: Tensor | None, at: Tensor) -> Tensor | None:
+        """The soft token of the instruction above each (tree, row); zero in the shared prompt, above which there is none.
+
+        Shape:
+            words: (instructions, item_dim); at: (q, 2); returns: (q, item_dim).
+        """
         if words is None:
             return None
-        count = torch.tensor(batch.instructions)
-        first = torch.cumsum(count, 0) - count
+        first = torch.cumsum(torch.tensor([0, *batch.instructions[:-1]]), 0)
         tree = at[:, 0]
         branch = torch.from_numpy(batch.branch)[tree, at[:, 1]]
-        return words[first[tree] + (branch - 1).clamp(min=0).minimum(count[tree] - 1)]
+        return words[first[tree] + (branch - 1).clamp(min=0)] * (branch > 0)[:, None]
 
     def extend(self, kinds: Tensor, values: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
         """Hidden states of SID and special tokens appended to a cached prompt.
@@ -333,29 +242,35 @@ class SigmaModel(nn.Module):
         L_NTP averages over instructions (their targets share the weight), L_ID likewise; negatives of L_ID are the items that
         share the target's prefix, less other right answers.
         """
-        soft = self.soft_tokens(id_dropout)
-        hidden = self.encode(batch, soft)
-        zero = hidden.sum() * 0.0
-        ntp = zero
+        soft, words = self.soft_tokens(id_dropout), self.words(batch)
+        hidden = self.encode(batch, soft, words)
+        ntp = id_loss = hidden.sum() * 0.0
         if len(targets.code):
-            logits = self.code_head(hidden[targets.code_at[:, 0], targets.code_at[:, 1]]).float()  # (c, levels * codes)
-            level = targets.code // self.codes
-            root = torch.nonzero(level == 0).ravel()
-            emitting = hidden[targets.code_at[root, 0], targets.code_at[root, 1]]
-            prior = self.prefix_prior(emitting, targets.repeat[targets.code_at[root, 0]])
-            logits = logits.index_put((root[:, None], torch.arange(self.codes)[None]), prior, accumulate=True)
-            own = torch.arange(logits.shape[1]) // self.codes == level[:, None]
-            loss = F.cross_entropy(logits.masked_fill(~own, float("-inf")), targets.code, reduction="none")
-            ntp = (loss * targets.code_weight).sum() / targets.code_weight.sum()
-        id_loss = zero
+            ntp = self._ntp_loss(hidden, batch, targets)
         if self.settings.soft_token and len(targets.item):
             at_query = hidden[targets.query_at[:, 0], targets.query_at[:, 1]]
-            h = self.query_vectors(at_query, self._words_at(batch, targets.query_at)).float()  # (q, item_dim)
-            id_loss = self._id_loss(h, self.item_priors(at_query), soft.float(), targets, tau)
-        total = ntp + id_loss
-        return Losses(total, float(ntp.detach()), float(id_loss.detach()))
+            h = self.query_vectors(at_query, self._words_at(batch, words, targets.query_at)).float()  # (q, item_dim)
+            repeat = self._repeat_at(batch, targets, targets.query_at)
+            id_loss = self._id_loss(h, self.item_priors(at_query), repeat, soft.float(), targets, tau)
+        return Losses(ntp + id_loss, float(ntp.detach()), float(id_loss.detach()))
 
-    def _id_loss(self, h: Tensor, gates: Tensor, soft: Tensor, targets: Targets, tau: float) -> Tensor:
+    def _repeat_at(self, batch: Batch, targets: Targets, at: Tensor) -> Tensor:
+        """The repeat prior at each (tree, row); zero in the shared prompt, whose own items it would give away. Shape: (q, n_items)."""
+        branch = torch.from_numpy(batch.branch)[at[:, 0], at[:, 1]]
+        return targets.repeat[at[:, 0]] * (branch > 0)[:, None]
+
+    def _ntp_loss(self, hidden: Tensor, batch: Batch, targets: Targets) -> Tensor:
+        logits = self.code_head(hidden[targets.code_at[:, 0], targets.code_at[:, 1]]).float()  # (c, levels * codes)
+        level = targets.code // self.codes
+        root = torch.nonzero(level == 0).ravel()
+        at = targets.code_at[root]
+        prior = self.prefix_prior(hidden[at[:, 0], at[:, 1]], self._repeat_at(batch, targets, at))
+        logits = logits.index_put((root[:, None], torch.arange(self.codes)[None]), prior, accumulate=True)
+        own = torch.arange(logits.shape[1]) // self.codes == level[:, None]
+        loss = F.cross_entropy(logits.masked_fill(~own, float("-inf")), targets.code, reduction="none")
+        return (loss * targets.code_weight).sum() / targets.code_weight.sum()
+
+    def _id_loss(self, h: Tensor, gates: Tensor, repeat: Tensor, soft: Tensor, targets: Targets, tau: float) -> Tensor:
         if self.levels == 0:  # ID only: the catalogue is the one prefix
             logits = h @ soft.T / tau  # (q, n_items)
             candidates = torch.arange(len(soft)).expand(len(h), -1)
@@ -363,8 +278,7 @@ class SigmaModel(nn.Module):
             candidates = self._members[self._prefix_of[targets.item]]  # (q, largest)
             logits = torch.einsum("qd,qcd->qc", h, soft[candidates.clamp(min=0)]) / tau
         safe = candidates.clamp(min=0)
-        repeat = targets.repeat[targets.query_at[:, 0]].gather(1, safe)  # (q, candidates)
-        logits = logits + gates[:, :1] * repeat + gates[:, 1:] * self._popularity[safe]
+        logits = logits + gates[:, :1] * repeat.gather(1, safe) + gates[:, 1:] * self._popularity[safe]
         other = (
             (candidates[:, :, None] == targets.also[:, None, :]).any(-1) if self.levels else _mark(candidates.shape, targets.also)
         )
@@ -381,25 +295,3 @@ def _mark(shape: torch.Size, also: Tensor) -> Tensor:
     out = torch.zeros(shape[0], shape[1] + 1, dtype=torch.bool)
     out.scatter_(1, torch.where(also >= 0, also, shape[1]), True)
     return out[:, :-1]
-
-
-def prefix_members(prefixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Items of each distinct prefix.
-
-    Shape:
-        prefixes: (n, ℓ), ℓ may be 0; returns: members (prefixes, largest) int64, -1 padded, and (n,) the prefix row of each item.
-    """
-    n = len(prefixes)
-    if prefixes.shape[1] == 0:
-        return np.arange(n, dtype=np.int64)[None], np.zeros(n, np.int64)
-    unique, index = np.unique(prefixes, axis=0, return_inverse=True)
-    index = index.ravel()
-    size = np.bincount(index)
-    order = np.argsort(index, kind="stable")
-    members = np.full((len(unique), size.max()), -1, np.int64)
-    column = np.arange(n) - np.repeat(np.cumsum(size) - size, size)
-    members[index[order], column] = order
-    return members, index.astype(np.int64)
-
-
-__all__ = ["QUERY", "START", "Batch", "Losses", "ProjFuse", "SigmaModel", "Targets", "prefix_members"]

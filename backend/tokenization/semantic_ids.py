@@ -1,34 +1,13 @@
-"""Semantic IDs: names of codes, and the health report of a tokenization.
-
-Surface form: `a17·b3·c9·d41`, one letter a level.
-"""
+"""The health report of a tokenization: are all codes used, are prefixes even, do they mean something?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 
 from backend.tokenization.quantizers import Codebooks
-
-
-def prefix_name(codes: Sequence[int]) -> str:
-    """Surface form of a SID or prefix: "a17·b3". The empty prefix is "·"."""
-    return "·".join(f"{ascii_lowercase[level]}{int(code)}" for level, code in enumerate(codes)) or "·"
-
-
-def parse_prefix(name: str) -> tuple[int, ...]:
-    """Codes of a surface form.
-
-    Raises:
-        ValueError: not of the form a17·b3…
-    """
-    parts = name.replace(" ", "").replace(".", "·").split("·")
-    if any(not part[1:].isdigit() or part[0] != ascii_lowercase[level] for level, part in enumerate(parts)):
-        raise ValueError(f"{name!r} is no semantic-ID prefix")
-    return tuple(int(part[1:]) for part in parts)
 
 
 def health(codes: np.ndarray, codebooks: Codebooks, vectors: np.ndarray, categories: Sequence[str]) -> dict[str, Any]:

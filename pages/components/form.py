@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from backend.explain import prefix_codes
 from backend.generation.request import Request
 from backend.settings import FusionSettings
+from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.workbench import Workbench
 from pages.components.link import from_params, to_params
 
@@ -66,8 +66,6 @@ def _write(fresh: Request, bench: Workbench) -> None:
 
 
 def _name(codes: tuple[int, ...] | None) -> str | None:
-    from backend.explain import prefix_name
-
     return prefix_name(codes) if codes else None
 
 
@@ -97,7 +95,7 @@ def request(defaults: FusionSettings, stock: tuple[str, ...] | None = None) -> R
         min_price=state.get("min_price"),
         stock=stock,
         seen=state.get("seen") or "allow",
-        forced_prefix=prefix_codes(state["forced"]) if state.get("forced") else None,
+        forced_prefix=parse_prefix(state["forced"]) if state.get("forced") else None,
         fusion=fusion,
     )
 

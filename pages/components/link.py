@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from backend.explain import prefix_codes, prefix_name
 from backend.generation.request import Request
 from backend.settings import FusionSettings
+from backend.tokenization.prefixes import parse_prefix, prefix_name
 
 _TEXTS = {"user": "user", "q": "instruction", "profile": "profile", "category": "category", "seen": "seen"}
 _PRICES = {"max": "max_price", "min": "min_price"}
@@ -63,7 +63,7 @@ def from_params(params: Mapping[str, str], defaults: FusionSettings) -> tuple[Re
 
 def _field(name: str, text: str) -> dict[str, object]:
     if name == "prefix":
-        return {"forced_prefix": prefix_codes(text)}
+        return {"forced_prefix": parse_prefix(text)}
     if name in _LISTS:
         return {_LISTS[name]: tuple(part for part in text.split(",") if part)}
     if name in _PRICES:

@@ -38,7 +38,7 @@ def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], q
     if query:
         line.append(SPECIAL, QUERY, 1, 1, position + len(codes))
     batch = generator.model.collate([line])
-    return generator.model.encode(batch, generator.model.soft_tokens())[0, -1]
+    return generator.model.encode(batch, generator.model.soft_tokens(), generator.model.words(batch))[0, -1]
 
 
 @torch.inference_mode()
@@ -50,7 +50,7 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     model, fusion = generator.model, request.fusion
     shopper = generator.shopper(request)
     tokens = generator.tokens(shopper, generator.read(request.instruction).instruction)
-    words = model.words(model.collate([tokens]).grounded)
+    words = model.words(model.collate([tokens]))
     soft = model.soft_tokens()
     repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, len(soft))
     members: dict[tuple[int, ...], list[int]] = {}

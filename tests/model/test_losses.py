@@ -10,9 +10,10 @@ from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.instructions.tasks import registry
 from backend.model.examples import Sampler
-from backend.model.sigma import SigmaModel, prefix_members
+from backend.model.sigma import SigmaModel
 from backend.pipeline import training_contexts
 from backend.settings import DataSettings, TrainSettings
+from backend.tokenization.prefixes import prefix_members
 from tests.small import fake_ground, small_model
 
 TAU = 0.1
@@ -28,21 +29,23 @@ def sampler_of(dataset: Dataset, model: SigmaModel, **changes: object) -> Sample
 
 @pytest.mark.parametrize(("levels", "dense"), [(0, False), (1, False), (2, False), (1, True), (2, True)])
 def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: bool) -> None:
-    model = small_model(tiny_dataset, prefix_levels=levels, instruction_token=not dense).eval()
+    model = small_model(tiny_dataset, prefix_levels=levels).eval()
     sampler = sampler_of(tiny_dataset, model, dense=dense)
     batch, targets = sampler.batch(range(6))
     found = model.losses(batch, targets, TAU, id_dropout=0.0)
     with torch.inference_mode():
         ntp, ntp_weight, loss, weight_of_all = 0.0, 0.0, 0.0, 0.0
         soft = model.soft_tokens()
-        hidden = model.encode(batch, soft)
+        hidden = model.encode(batch, soft, model.words(batch))
+        nothing = torch.zeros(tiny_dataset.n_items)
         for (tree, row), code, weight in zip(
             targets.code_at.tolist(), targets.code.tolist(), targets.code_weight.tolist(), strict=True
         ):
             level = code // model.codes
             logits = model.code_head(hidden[tree, row])[level * model.codes : (level + 1) * model.codes].double()
             if level == 0:
-                logits = logits + naive_prefix_prior(model, hidden[tree, row], targets.repeat[tree])
+                repeat = targets.repeat[tree] if batch.branch[tree, row] else nothing
+                logits = logits + naive_prefix_prior(model, hidden[tree, row], repeat)
             ntp -= weight * float(torch.log_softmax(logits, -1)[code % model.codes])
             ntp_weight += weight
         prefixes = [tuple(sid) for sid in model.store.sids[:, :levels].tolist()]
@@ -51,10 +54,9 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
             targets.query_at.tolist(), targets.item.tolist(), targets.query_weight.tolist(), targets.also.tolist(), strict=True
         ):
             state = hidden[tree, row]
-            words = None
-            if not dense:
-                text = plans[tree].branches[int(batch.branch[tree, row]) - 1].text
-                words = model.fuse.of_text(fake_ground([text]))[0]
+            branch = int(batch.branch[tree, row])  # 0: a history position, which sees no instruction and not its own answer
+            repeat = targets.repeat[tree] if branch else nothing
+            words = model.fuse.of_text(fake_ground([plans[tree].branches[branch - 1].text]))[0] if branch else None
             h = model.query_vectors(state, words)
             repeat_weight, popularity_weight = model.item_priors(state).tolist()
             negatives = [
@@ -65,7 +67,7 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
             logits = torch.stack(
                 [
                     h @ soft[other] / TAU
-                    + repeat_weight * targets.repeat[tree, other]
+                    + repeat_weight * repeat[other]
                     + popularity_weight * float(model.store.statistics[other, 0])
                     for other in (item, *negatives)
                 ]

@@ -77,11 +77,11 @@ def test_a_tree_gives_the_hidden_states_of_its_lines(tiny_dataset: Dataset, leve
     tokens, starts, queries = tree(model, WISHES, TARGETS)
     with torch.inference_mode():
         soft = model.soft_tokens()
-        whole = model.encode(model.collate([tokens]), soft)[0]
+        whole = states(model, [tokens], soft)[0]
         for branch, (wish, items) in enumerate(zip(WISHES, TARGETS, strict=True)):
             for leaf, item in enumerate(items):
                 line, start, query = tree(model, [wish], [[item]])
-                alone = model.encode(model.collate([line]), soft)[0]
+                alone = states(model, [line], soft)[0]
                 torch.testing.assert_close(whole[starts[branch]], alone[start[0]], rtol=1e-4, atol=1e-5)
                 torch.testing.assert_close(whole[queries[branch][leaf]], alone[query[0][0]], rtol=1e-4, atol=1e-5)
 
@@ -91,8 +91,8 @@ def test_padding_changes_nothing(tiny_dataset: Dataset) -> None:
     short, long = tree(model, WISHES[:1], TARGETS[:1])[0], tree(model, WISHES, TARGETS)[0]
     with torch.inference_mode():
         soft = model.soft_tokens()
-        alone = model.encode(model.collate([short]), soft)[0]
-        padded = model.encode(model.collate([short, long]), soft)[0, : len(short)]
+        alone = states(model, [short], soft)[0]
+        padded = states(model, [short, long], soft)[0, : len(short)]
     torch.testing.assert_close(alone, padded, rtol=1e-4, atol=1e-5)
 
 
@@ -116,3 +116,8 @@ def test_without_soft_tokens_the_history_is_sids_alone(tiny_dataset: Dataset) ->
     tokens, _, _ = tree(model, WISHES[:1], [[3]])
     assert ITEM not in tokens.kind
     assert tokens.kind.count(SID) == 4 * len(HISTORY) + 4
+
+
+def states(model: SigmaModel, trees: list[Tokens], soft: torch.Tensor) -> torch.Tensor:
+    batch = model.collate(trees)
+    return model.encode(batch, soft, model.words(batch))

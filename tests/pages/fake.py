@@ -19,10 +19,10 @@ import pandas as pd
 
 from backend.data.schema import Dataset
 from backend.errors import RequestError
-from backend.explain import prefix_name
 from backend.generation.request import Request
 from backend.generation.trace import Trace
 from backend.settings import FusionSettings
+from backend.tokenization.prefixes import prefix_name
 from backend.workbench import OnStep, Workbench
 from backend.workspace import SCHEMA_VERSION, Workspace
 

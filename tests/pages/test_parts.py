@@ -62,13 +62,6 @@ def test_sid_chips() -> None:
     assert "<script" not in chips.sid("<script>·b1")
 
 
-def test_prefix_names() -> None:
-    assert explain.prefix_codes(explain.prefix_name((17, 3))) == (17, 3)
-    for bad in ("x1", "a", "b3", "a1·c2", "a-1"):
-        with pytest.raises(ValueError, match="no semantic-ID prefix"):
-            explain.prefix_codes(bad)
-
-
 def test_colours_are_bound_to_the_order() -> None:
     names = [f"d{number}" for number in range(12)]
     colours = figures.department_colours(names)

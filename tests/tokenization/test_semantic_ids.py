@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend import explain
 from backend.data import schema as c
 from backend.errors import WorkspaceError
 from backend.tokenization.item_store import ItemStore, item_statistics
+from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.tokenization.quantizers import Codebooks
-from backend.tokenization.semantic_ids import health, parse_prefix, prefix_name
+from backend.tokenization.semantic_ids import health
 
 CODES = np.array([[0, 0], [0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
 CATEGORIES = ["tea", "tea", "milk", "milk", "milk", "tea"]
@@ -24,13 +24,12 @@ def test_names_round_trip(codes: list[int]) -> None:
     name = prefix_name(codes)
     assert parse_prefix(name) == tuple(codes)
     assert parse_prefix(name.replace("·", ".")) == tuple(codes)
-    assert explain.prefix_name(codes) == name
-    assert explain.prefix_codes(name) == tuple(codes)
 
 
 def test_names_by_hand() -> None:
     assert prefix_name([17, 203, 9, 41]) == "a17·b203·c9·d41"
     assert prefix_name([]) == "·"
+    assert parse_prefix("·") == parse_prefix("") == ()
 
 
 @pytest.mark.parametrize("name", ["b3", "a", "17", "a1·a2", "a-1", "a1··c2", "ä1", "a1·b", "hello"])

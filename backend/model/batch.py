@@ -1,0 +1,57 @@
+"""What goes into a training step and what comes out: trees of tokens, their supervision, the losses. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """Trees of one batch, padded.
+
+    Shape:
+        kind, value, count, recency, branch, leaf, position: (batch, tokens) int64; valid: (batch, tokens) bool.
+    """
+
+    kind: Tensor
+    value: Tensor
+    count: Tensor
+    recency: Tensor
+    branch: np.ndarray
+    leaf: np.ndarray
+    position: Tensor
+    valid: np.ndarray
+    features: Tensor  # (text tokens of the batch, …) in row order
+    grounded: Tensor | None  # (GROUNDED tokens of the batch, dim) in row order
+    instructions: list[int]  # of each tree
+
+
+@dataclass
+class Targets:
+    """What is supervised.
+
+    Shape:
+        code_at: (c, 2) tree and row whose hidden state emits a code; code: (c,) level * codes + code; code_weight: (c,).
+        query_at: (q, 2) tree and row of `<q>`; item: (q,) target; query_weight: (q,); also: (q, ·) other right answers, -1 padded.
+    """
+
+    code_at: Tensor
+    code: Tensor
+    code_weight: Tensor
+    query_at: Tensor
+    item: Tensor
+    query_weight: Tensor
+    also: Tensor
+    repeat: Tensor  # (trees, n_items) repeat prior of each tree's household
+
+
+@dataclass
+class Losses:
+    """L = L_NTP + L_ID."""
+
+    total: Tensor
+    ntp: float
+    id: float
