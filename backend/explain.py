@@ -7,35 +7,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from backend.data import schema as s
-from backend.frames import records
+from backend.data.history import History
 from backend.tokenization.prefixes import prefix_name
-
-
-@dataclass(frozen=True)
-class History:
-    """A shopper's purchases, summed up once for all items of a list.
-
-    Args:
-        rows: item rows, oldest first, with repeats.
-        days_ago: days before the shopper's last purchase, one for each row; empty when there are no dates.
-    """
-
-    rows: np.ndarray
-    days_ago: np.ndarray
-
-    def counts(self) -> pd.DataFrame:
-        """Item row → `times` bought and `last` days ago (NaN without dates)."""
-        days = self.days_ago if len(self.days_ago) == len(self.rows) else np.full(len(self.rows), np.nan)
-        frame = pd.DataFrame({"item": self.rows, "days": days})
-        return frame.groupby("item").agg(times=("days", "size"), last=("days", "min"))
 
 
 def describe_prefixes(items: pd.DataFrame, sids: np.ndarray, levels: int) -> pd.DataFrame:
@@ -65,7 +44,7 @@ def describe_prefixes(items: pd.DataFrame, sids: np.ndarray, levels: int) -> pd.
 
 
 def why(rows: Sequence[int], prefixes: Sequence[str], phi: Sequence[float], items: pd.DataFrame, history: History,
-        names: pd.DataFrame) -> list[str]:  # fmt: skip
+        names: pd.DataFrame, dated: bool = True) -> list[str]:  # fmt: skip
     """One line for each recommended item.
 
     Args:
@@ -74,20 +53,23 @@ def why(rows: Sequence[int], prefixes: Sequence[str], phi: Sequence[float], item
         items: the catalogue.
         history: what the shopper bought.
         names: `describe_prefixes`.
+        dated: False where the history was put together by hand and its ages mean nothing.
     """
-    counts = {row["item"]: row for row in records(history.counts().reset_index())}
-    types = Counter(items[s.TYPE].iloc[history.rows])
-    categories = Counter(items[s.CATEGORY].iloc[history.rows])
+    bought = dict(zip(history.items.tolist(), zip(history.counts.tolist(), history.days.tolist(), strict=True), strict=True))
+    types, categories = (
+        items[column].iloc[history.items].to_frame().assign(n=history.counts).groupby(column)["n"].sum()
+        for column in (s.TYPE, s.CATEGORY)
+    )
     lines = []
     for row, prefix, probability in zip(rows, prefixes, phi, strict=True):
         kind, category = str(items[s.TYPE].iat[row]), str(items[s.CATEGORY].iat[row])
-        if row in counts:
-            times, last = int(counts[row]["times"]), float(counts[row]["last"])
-            lines.append("bought " + _times(times) + ("" if np.isnan(last) else f", {_days(int(last))}"))
-        elif kind in types:
-            lines.append(f"same type ({kind}) bought {_times(types[kind])}")
-        elif category in categories:
-            lines.append(f"close to {category} in the history ({_times(categories[category])})")
+        if row in bought:
+            times, days = bought[row]
+            lines.append("bought " + _times(times) + (f", {_days(days)}" if dated else ""))
+        elif kind in types.index:
+            lines.append(f"same type ({kind}) bought {_times(int(types[kind]))}")
+        elif category in categories.index:
+            lines.append(f"close to {category} in the history ({_times(int(categories[category]))})")
         else:
             held = f", mostly {names['category'][prefix]!s}" if prefix in names.index else ""
             lines.append(f"prefix {prefix} (φ {probability:.3g}){held}")

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.errors import WorkspaceError
-from backend.workspace import STAGES, Workspace
+from backend.workspace import STAGES, Workspace, command_of
 
 State = Literal["ok", "stale", "missing", "damaged"]
-COMMANDS: Mapping[str, str] = {"model": "train", "evaluation": "evaluate"}  # every other stage: build
 
 
 @dataclass(frozen=True)
@@ -70,15 +69,11 @@ def inspect(workspace: Workspace, demo: bool = False) -> Info:
 
 def empty(path: str, reason: str) -> Info:
     """The health of a folder that holds no workspace."""
-    return Info(path, False, {name: StageInfo(name, "missing", reason, _command(name, path)) for name in STAGES})
-
-
-def _command(name: str, path: str) -> str:
-    return f"python -m backend {COMMANDS.get(name, 'build')} --workspace {path}"
+    return Info(path, False, {name: StageInfo(name, "missing", reason, command_of(name, path)) for name in STAGES})
 
 
 def _stage(workspace: Workspace, name: str) -> StageInfo:
-    command = _command(name, str(workspace.path))
+    command = command_of(name, workspace.path)
     if not workspace.has(name):
         return StageInfo(name, "missing", command=command)
     try:

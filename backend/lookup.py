@@ -8,18 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from backend import explain
 from backend.data import schema as s
-from backend.errors import RequestError, WorkspaceError
+from backend.errors import WorkspaceError
 from backend.frames import records
-
-if TYPE_CHECKING:
-    from backend.generation.request import Request
+from backend.generation.shopper import Shoppers
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,11 @@ class Lookup:
     def __init__(self, dataset: s.Dataset) -> None:
         self.dataset = dataset
 
+    @cached_property
+    def people(self) -> Shoppers:
+        """Ids → rows, requests → shoppers."""
+        return Shoppers(self.dataset)
+
     def shoppers(self, search: str = "", limit: int | None = None) -> pd.DataFrame:
         """Shoppers whose id or profile holds every word of `search`: user_id · profile · n_baskets · n_items."""
         table = self._shopper_table
@@ -71,7 +73,7 @@ class Lookup:
         Raises:
             RequestError: nobody has this id.
         """
-        row = self._user_row(user_id)
+        row = self.people.user_row(user_id)
         users, events = self.dataset.users, self._events_of(row)
         record = users.iloc[row]
         # an absent attribute is shown as absent by leaving it out, not as "nan"
@@ -83,20 +85,6 @@ class Lookup:
         steps = events[s.STEP].drop_duplicates()
         last = [self._basket(events[events[s.STEP] == step]) for step in steps.iloc[::-1][:baskets]]
         return Shopper(str(record[s.USER]), str(record[s.PROFILE]), attributes, len(steps), len(events), last)
-
-    def history(self, request: Request) -> explain.History:
-        """What the request's shopper bought, after its own history and its dropped items are taken into account."""
-        rows: np.ndarray = np.empty(0, int)
-        days: np.ndarray = np.empty(0)
-        if request.history is not None:
-            rows = np.array([self._item_row(item) for item in request.history], int)
-        elif request.user is not None:
-            events = self._events_of(self._user_row(request.user))
-            rows, times = events[s.EVENT_ITEM].to_numpy(dtype=int), pd.to_datetime(events[s.TIME])
-            if len(times):
-                days = (times.max().normalize() - times.dt.normalize()).dt.days.to_numpy(float)
-        keep = ~np.isin(rows, [self._item_row(item) for item in request.dropped]) if request.dropped else np.ones(len(rows), bool)
-        return explain.History(rows[keep], days[keep] if len(days) else days)
 
     def departments(self) -> list[str]:
         """Departments, the one with most items first (this order binds the colours)."""
@@ -124,7 +112,7 @@ class Lookup:
         Raises:
             RequestError: no item has this id.
         """
-        row, items, events = self._item_row(item_id), self.dataset.items, self.dataset.events
+        row, items, events = self.people.item_row(item_id), self.dataset.items, self.dataset.events
         own = events[events[s.EVENT_ITEM] == row]
         weeks = pd.to_datetime(own[s.TIME]).dt.to_period("W").dt.start_time.value_counts().sort_index()
         same = np.flatnonzero((items[s.TYPE] == items[s.TYPE].iat[row]).to_numpy() & (np.arange(len(items)) != row))
@@ -138,6 +126,7 @@ class Lookup:
             "siblings": items.iloc[order],
         }
 
+    @cached_property
     def suggestions(self) -> list[str]:
         """A few instructions to try, with names from this catalogue: general, constrained, priced, exploratory."""
         events, items = self.dataset.events, self.dataset.items
@@ -178,15 +167,3 @@ class Lookup:
         events = self.dataset.events  # sorted by user
         start, stop = np.searchsorted(events[s.EVENT_USER].to_numpy(), [user, user + 1])
         return events.iloc[start:stop]
-
-    def _user_row(self, user_id: str) -> int:
-        found = np.flatnonzero((self.dataset.users[s.USER] == str(user_id)).to_numpy())
-        if not len(found):
-            raise RequestError(f"unknown shopper {str(user_id)[:60]!r}", mend="search for one on the Recommend page")
-        return int(found[0])
-
-    def _item_row(self, item_id: str) -> int:
-        found = np.flatnonzero((self.dataset.items[s.ITEM] == str(item_id)).to_numpy())
-        if not len(found):
-            raise RequestError(f"unknown item {str(item_id)[:60]!r}", mend="find items by searching their titles")
-        return int(found[0])

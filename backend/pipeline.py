@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -103,11 +104,12 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
                     "view": view.name,
                     "train_pairs": len(view.train),
                     "held_pairs": len(view.held),
-                    "anchors": pairs.held_recall(text, view, dataset.n_items, known)[1],
-                    "recall_before": pairs.held_recall(text, view, dataset.n_items, known)[0],
+                    "anchors": anchors,
+                    "recall_before": before,
                     "recall_after": pairs.held_recall(after, view, dataset.n_items, known)[0],
                 }
                 for view in views
+                for before, anchors in [pairs.held_recall(text, view, dataset.n_items, known)]
             ],
             "image": "absent: this catalogue has no images",
             "curve": [[step, round(cl, 4), round(kd, 4)] for step, cl, kd in grounded.curve],
@@ -250,9 +252,10 @@ def train(
         checkpoint.unlink(missing_ok=True)
     result = train_model(model, sampler, settings.train, settings.seed, checkpoint, report, cancel)
     with workspace.write("model", own, settings.seed) as stage:
+        stage.seconds = result.seconds
         stage.metrics = {
             "steps": result.steps,
-            "minutes": round(result.seconds / 60, 2),
+            "minutes": round(result.seconds / 60, 2),  # of training alone
             "trained_parameters": sum(value.numel() for value in trainable_state(model).values()),
             "parameters": sum(value.numel() for value in model.parameters()),
             "contexts": len(contexts),
@@ -271,7 +274,7 @@ def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.to(torch.bfloat16).contiguous() for name, value in state.items()}
 
 
-def training_contexts(baskets: Any, settings: TrainSettings, seed: int) -> Any:
+def training_contexts(baskets: pd.DataFrame, settings: TrainSettings, seed: int) -> pd.DataFrame:
     """Training baskets with something before them, `contexts` of them drawn without replacement."""
     first = baskets.groupby("user")["start"].transform("min")
     usable = baskets[(baskets["start"] > first) & (baskets["n_items"] >= 2)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 
 from backend import explain, health, scores
 from backend.data import schema as s
-from backend.errors import WorkspaceError
+from backend.errors import SigmascopeError, WorkspaceError
 from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import parse_prefix, prefix_name
@@ -127,14 +128,12 @@ class Workbench:
     def warm(self, delay: float = 0.0) -> None:
         """Start loading tables and model in the background, after `delay` seconds.
 
-        An error is not lost: whoever asks for the model later gets it again.
+        A user's error is not lost: whoever asks for the model later gets it again.
         """
 
         def load() -> None:
-            try:
+            with suppress(SigmascopeError):
                 self.generator()
-            except Exception:  # shown where it matters, see above
-                return
 
         if not self.ready:
             thread = threading.Timer(delay, load)
@@ -232,7 +231,7 @@ class Workbench:
 
     def suggestions(self) -> list[str]:
         """A few instructions to try."""
-        return self.lookup.suggestions()
+        return self.lookup.suggestions
 
     def prefixes(self, levels: int = 1) -> pd.DataFrame:
         """What each prefix holds (see `explain.describe_prefixes`)."""
@@ -281,8 +280,9 @@ class Workbench:
             fused["prefix"].tolist(),
             fused["phi"].tolist(),
             self.dataset.items,
-            self.lookup.history(request),
+            self.lookup.people.resolve(request).history,
             names,
+            dated=request.history is None,
         )
         return table
 

@@ -37,6 +37,7 @@ from backend.errors import WorkspaceError
 
 SCHEMA_VERSION = 1
 STAGES = ("dataset", "grounding", "tokens", "model", "evaluation")  # in the order in which data flows
+_COMMANDS = {"model": "train", "evaluation": "evaluate"}  # what makes a stage; every other one: build
 INPUTS: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
     "grounding": ("dataset",),
@@ -53,6 +54,11 @@ def cache_dir() -> Path:
     path = Path(os.environ.get("SIGMASCOPE_CACHE") or platformdirs.user_cache_dir("sigmascope"))
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def command_of(stage: str, folder: Path | str) -> str:
+    """The command that makes a stage of a workspace (again)."""
+    return f"python -m backend {_COMMANDS.get(stage, 'build')} --workspace {folder}"
 
 
 def fingerprint(value: Any) -> str:
@@ -154,6 +160,7 @@ class StageWriter:
         self.path = path
         self.metrics: dict[str, Any] = {}  # goes into the manifest
         self.extra: dict[str, Any] = {}  # further manifest entries
+        self.seconds = 0.0  # work done before the writing began; the manifest holds it together with the writing
 
     def arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write `name.safetensors`."""
@@ -209,10 +216,7 @@ class Workspace:
         """
         path = self.path / name / "manifest.json"
         if not path.is_file():
-            command = "train" if name == "model" else "evaluate" if name == "evaluation" else "build"
-            raise WorkspaceError(
-                f"the workspace has no {name} stage", str(self.path), f"run `python -m backend {command} --workspace {self.path}`"
-            )
+            raise WorkspaceError(f"the workspace has no {name} stage", str(self.path), f"run `{command_of(name, self.path)}`")
         try:
             manifest = json.loads(path.read_text("utf-8"))
             version = manifest["schema_version"]
@@ -244,10 +248,7 @@ class Workspace:
         """
         reason = self.stale(name)
         if reason:
-            command = "train" if name == "model" else "build"
-            raise WorkspaceError(
-                f"stage {name} is stale: {reason}", str(self.path), f"run `python -m backend {command} --workspace {self.path}`"
-            )
+            raise WorkspaceError(f"stage {name} is stale: {reason}", str(self.path), f"run `{command_of(name, self.path)}`")
         return self.stage(name)
 
     def expected_fingerprint(self, name: str, settings: Mapping[str, Any]) -> str:
@@ -280,7 +281,7 @@ class Workspace:
                     "settings": dict(settings),
                     "inputs": {source: self.stage(source).fingerprint for source in INPUTS[name]},
                     "seed": seed,
-                    "seconds": round(time.perf_counter() - started, 2),
+                    "seconds": round(writer.seconds + time.perf_counter() - started, 2),
                     "metrics": writer.metrics,
                     **writer.extra,
                     **provenance(),

@@ -79,7 +79,6 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
     import numpy as np
     from pydantic import ValidationError
 
-    from backend.data import schema
     from backend.generation.filters import allowed_items
     from backend.generation.request import Request
     from backend.instructions.prices import parse_price
@@ -91,15 +90,14 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
         raise RequestError(f"{args.top} is no length of a list", "--top", "give a number from 1 to 1000") from error
     for name in ("grounding", "tokens", "model"):
         bench.workspace.fresh_stage(name)
-    users = bench.dataset.users[schema.USER]
     user = bench.example_shopper() if args.user is None else args.user
-    if not (users == user).any():
-        raise RequestError(f"unknown household {user[:40]!r}", "--user", "`python -m backend info` shows example ids")
+    people = bench.lookup.people
+    people.user_row(user)
     made = [
         Request(instruction=text, user=user, category=args.category, max_price=highest, seen=args.seen, fusion=fusion)
         for text in texts
     ]
-    allowed_items(bench.dataset, made[0], np.zeros(0, np.int64), {})  # raises for an unknown category
+    allowed_items(bench.dataset, made[0], np.zeros(0, np.int64), people.item_rows)  # raises for an unknown category
     return made
 
 

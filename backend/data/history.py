@@ -78,32 +78,28 @@ class Histories:
         """Item rows of all events of `user` before row `start`, oldest first, with repeats."""
         return self.items[self.first[user] : start]
 
-    def before(self, user: int, start: int, now: int | None = None) -> History:
-        """Distinct history of `user` before event row `start`.
+    def before(self, user: int, start: int) -> History:
+        """Distinct history of `user` before event row `start`; ages count from the day of that event, or from the user's last one."""
+        low, high = int(self.first[user]), int(self.first[user + 1])
+        days = self.days[low:start]
+        now = self.days[start] if start < high else days[-1] if len(days) else 0
+        return distinct(self.items[low:start], now - days)
 
-        Args:
-            now: day number from which ages count; None = the day of event `start` (or of the last event).
-        """
-        low = self.first[user]
-        items = self.items[low:start][::-1]  # newest first
-        if now is None:
-            now = (
-                int(self.days[min(start, len(self.days) - 1)])
-                if start < self.first[user + 1]
-                else int(self.days[max(start - 1, low)])
-            )
-        unique, newest, counts = np.unique(items, return_index=True, return_counts=True)  # one event is one basket here
-        order = np.argsort(-newest, kind="stable")  # oldest last purchase first
-        days = now - self.days[low:start][::-1][newest[order]]
-        return History(unique[order], counts[order], np.maximum(days, 0))
+
+def distinct(items: np.ndarray, ages: np.ndarray) -> History:
+    """The history of some purchases: each item once, at the place of its last purchase.
+
+    Shape:
+        items, ages: (events,) item row and age in days, oldest first; an item stands at most once a basket.
+    """
+    unique, newest, counts = np.unique(items[::-1], return_index=True, return_counts=True)
+    order = np.argsort(-newest, kind="stable")  # oldest last purchase first
+    return History(unique[order], counts[order], np.floor(ages[::-1][newest[order]]).astype(np.int64))
 
 
 def compose(items: np.ndarray) -> History:
-    """A history put together by hand: each item bought once, just now, oldest first; repeats raise the count."""
-    reversed_items = np.asarray(items, np.int64)[::-1]
-    unique, newest, counts = np.unique(reversed_items, return_index=True, return_counts=True)
-    order = np.argsort(-newest, kind="stable")
-    return History(unique[order], counts[order], np.zeros(len(order), np.int64))
+    """A history put together by hand: bought just now, oldest first; repeats raise the count."""
+    return distinct(np.asarray(items, np.int64), np.zeros(len(items)))
 
 
 def repeat_prior(items: np.ndarray, days: np.ndarray, steps: np.ndarray, n_items: int) -> np.ndarray:

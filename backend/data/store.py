@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,11 @@ def write_dataset(workspace: Workspace, settings: DataSettings, report: Report =
         WorkspaceError: the folder cannot be written.
     """
     workspace.check_writable()
+    began = time.perf_counter()
     dataset = load_source(settings, report)
     report(Progress(STAGE, 0, 1, "writing the tables"))
     with workspace.write(STAGE, stage_settings(settings, dataset.fingerprint), seed=0) as stage:
+        stage.seconds = time.perf_counter() - began
         stage.extra = {"name": dataset.name, "content": dataset.fingerprint}
         stage.metrics = statistics(dataset, settings)
         if keep_tables:

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 
 from backend.data import schema as c
-from backend.data.history import History, repeat_prior
+from backend.data.history import distinct, repeat_prior
 from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
-from backend.generation.generator import Generator, PromptState, Shopper
-from backend.generation.subset import cosines
+from backend.generation.generator import Generator
+from backend.generation.runner import PromptState, log_softmax
+from backend.generation.shopper import Shopper
+from backend.generation.subset import cosines, without_items
 from backend.model.prompt import Tokens
 from backend.progress import CancelToken, Progress, Report, silent
 
@@ -32,43 +34,46 @@ class Components:
     """What the model says about each case.
 
     Shape:
-        rows: (n, K) prefix rows; logits: (n, K) of the first code (log φ where prefixes are longer), -inf where there is no beam;
-        prefix_prior: (n, K) what the repeat prior adds to them; cos: (n, K, L) float16, -inf where padded;
-        gates: (n, K, 2) weights of the item priors.
+        first_logits, first_prior: (n, codes) of the first code, and what the repeat prior adds to them at weight 1 (one column where ℓ = 0);
+        rows: (n, K) prefix rows; rest: (n, K) log-probability of the codes after the first, -inf where there is no beam;
+        cos: (n, K, L) float16, -inf where padded; gates: (n, K, 2) weights of the item priors.
     """
 
     index: dict[Key, int]
+    first_logits: np.ndarray
+    first_prior: np.ndarray
     rows: np.ndarray
-    logits: np.ndarray
-    prefix_prior: np.ndarray
+    rest: np.ndarray
     cos: np.ndarray
     gates: np.ndarray
 
     @classmethod
-    def empty(cls, cases: Sequence[Case], k: int, width: int) -> Components:
+    def empty(cls, cases: Sequence[Case], codes: int, k: int, width: int) -> Components:
         """Arrays to be filled in."""
         n = len(cases)
         return cls(
             {key_of(case): row for row, case in enumerate(cases)},
+            np.zeros((n, codes), np.float32),
+            np.zeros((n, codes), np.float32),
             np.zeros((n, k), np.int64),
             np.full((n, k), -np.inf, np.float32),
-            np.zeros((n, k), np.float32),
             np.full((n, k, width), -np.inf, np.float16),
             np.zeros((n, k, 2), np.float32),
         )
+
+    def log_phi(self, at: Sequence[int], first_code: np.ndarray, repeat_weight: float) -> np.ndarray:
+        """Beam scores log φ of some cases under a weight of the repeat prior.
+
+        Shape:
+            at: (b,) rows of cases; first_code: (prefixes,) first code of each prefix row; returns: (b, K).
+        """
+        first = log_softmax(self.first_logits[at] + repeat_weight * self.first_prior[at])  # (b, codes)
+        return np.take_along_axis(first, first_code[self.rows[at]], 1) + self.rest[at]
 
 
 def key_of(case: Case) -> Key:
     """What identifies a case, whatever its view."""
     return case.user, case.start, case.task
-
-
-def history_of(case: Case) -> History:
-    """The prompt's history of a case."""
-    newest_first = case.history[::-1]
-    unique, newest, counts = np.unique(newest_first, return_index=True, return_counts=True)
-    order = np.argsort(-newest, kind="stable")
-    return History(unique[order], counts[order], np.floor(case.ages[::-1][newest[order]]).astype(np.int64))
 
 
 def compute(
@@ -78,13 +83,13 @@ def compute(
     profiles = generator.dataset.users[c.PROFILE].tolist()
     width = generator.index.members.shape[1]
     k = min(beams, len(generator.index.last.codes))
-    out = Components.empty(cases, k, width)
+    out = Components.empty(cases, generator.model.codes if generator.model.levels else 1, k, width)
     order = sorted(range(len(cases)), key=lambda row: len(cases[row].history))  # equal lengths together: less padding
     for begin in range(0, len(order), _BATCH):
         if cancel:
             cancel.check()
         part = order[begin : begin + _BATCH]
-        trees = [generator.tokens(_shopper(cases[row], profiles), cases[row].instruction) for row in part]
+        trees = [generator.runner.tokens(_shopper(cases[row], profiles), cases[row].instruction) for row in part]
         if generator.model.levels == 1:
             _all_prefixes(generator, trees, part, [cases[row] for row in part], out)
         else:
@@ -95,7 +100,7 @@ def compute(
 
 def _shopper(case: Case, profiles: Sequence[str]) -> Shopper:
     none = np.zeros(0, np.int64)
-    return Shopper(profiles[case.user], history_of(case), none, none, none)
+    return Shopper(profiles[case.user], distinct(case.history, case.ages), none, none, none)
 
 
 def repeat_of(case: Case, n_items: int) -> np.ndarray:
@@ -116,36 +121,38 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
         at.append((emit, queries))
     batch = model.collate(trees)
     words = model.words(batch)
-    hidden = model.encode(batch, generator.soft_tensor, words)
+    hidden = model.encode(batch, generator.runner.soft_tensor, words)
     for place, (row, (emit, queries), case) in enumerate(zip(part, at, cases, strict=True)):
         repeat = torch.from_numpy(repeat_of(case, len(generator.sids))).float()[None]
-        prior = model.prefix_prior(hidden[place, emit : emit + 1], repeat).numpy()[0]
-        logits = model.code_logits(hidden[place, emit], 0).float().numpy()
-        best = np.argsort(-(logits + prior)[codes[:, 0]], kind="stable")[: out.rows.shape[1]]
+        out.first_prior[row] = model.prefix_prior(hidden[place, emit : emit + 1], repeat).numpy()[0]
+        out.first_logits[row] = model.code_logits(hidden[place, emit], 0).float().numpy()
+        best = np.argsort(-(out.first_logits[row] + out.first_prior[row])[codes[:, 0]], kind="stable")[: out.rows.shape[1]]
         own = None if words is None else words[place : place + 1]
         h = model.query_vectors(hidden[place, queries], own).float().numpy()[best]
-        out.rows[row], out.logits[row], out.prefix_prior[row] = best, logits[codes[best, 0]], prior[codes[best, 0]]
+        out.rows[row], out.rest[row] = best, 0.0
         out.gates[row] = model.item_priors(hidden[place, queries]).numpy()[best]
-        out.cos[row] = cosines(h, generator.soft, index.members[best], _everything(generator))
+        out.cos[row] = cosines(h, generator.runner.soft, index.members[best], _everything(generator))
 
 
 def _by_beam(generator: Generator, trees: list[Tokens], part: list[int], cases: Sequence[Case], out: Components) -> None:
-    index, allowed = generator.index, _everything(generator)
+    index, runner, allowed = generator.index, generator.runner, _everything(generator)
+    root = np.zeros((1, 0), np.int64)
     for row, tree, case in zip(part, trees, cases, strict=True):
-        state = generator.prompt_state(tree)
-        prior = generator.prefix_prior(state, repeat_of(case, len(generator.sids)))
+        state = runner.prompt_state(tree)
+        prior = runner.prefix_prior(state, repeat_of(case, len(generator.sids)))
 
         def log_probs(prefixes: np.ndarray, state: PromptState = state, prior: np.ndarray = prior) -> np.ndarray:
-            return generator.code_log_probs(state, prefixes, prior)
+            return runner.code_log_probs(state, prefixes, prior)
 
         found = prefix_beam(index, log_probs, out.rows.shape[1], allowed)
-        n = len(found.rows)
-        out.rows[row, :n], out.logits[row, :n] = found.rows, found.log_phi
-        if generator.model.settings.soft_token:
-            h, out.gates[row, :n] = generator.queries(state, index.last.codes[found.rows])
-            out.cos[row, :n] = cosines(h, generator.soft, index.members[found.rows], allowed)
-        else:
-            out.cos[row, :n] = np.where(index.members[found.rows] >= 0, 0.0, -np.inf)
+        n, codes = len(found.rows), index.last.codes[found.rows]
+        out.rows[row, :n], out.rest[row, :n] = found.rows, found.log_phi
+        if generator.model.levels:
+            out.first_logits[row], out.first_prior[row] = runner.code_log_probs(state, root)[0], prior
+            out.rest[row, :n] -= log_probs(root)[0, codes[:, 0]]
+        h, out.gates[row, :n] = runner.queries(state, codes)
+        cos = cosines(h, runner.soft, index.members[found.rows], allowed)
+        out.cos[row, :n] = cos if generator.model.settings.soft_token else without_items(cos)
 
 
 def _everything(generator: Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ answer too, with fusion tuned for them in the same way.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -97,6 +98,7 @@ def evaluate_workspace(
     unknown = set(baselines) - set(BASELINES)
     if split_name not in ("validation", "test") or unknown:
         raise RequestError(f"unknown {'baseline' if unknown else 'split'} {(sorted(unknown) or [split_name])[0]!r}")
+    began = time.perf_counter()
     dataset = open_dataset(workspace, report)
     parts = split(dataset, dataset_settings(workspace))
     tasks = registry(dataset)
@@ -140,6 +142,7 @@ def evaluate_workspace(
         with workspace.write(
             "evaluation", {"split": split_name, "seed": seed, "limit": limit, "others": [name for name, _ in others]}, seed
         ) as stage:
+            stage.seconds = time.perf_counter() - began
             measured.write(stage.path)
             stage.json(
                 "fusion", {"best": tuned.best.model_dump(), **{task: value.model_dump() for task, value in tuned.by_task.items()}}

@@ -13,7 +13,7 @@ from backend.evaluation.baselines.base import top_k
 from backend.evaluation.cases import Case
 from backend.evaluation.components import Components, key_of, repeat_of
 from backend.generation.fusion import fuse
-from backend.generation.generator import Generator, log_softmax
+from backend.generation.generator import Generator
 from backend.settings import FusionSettings
 
 _CHUNK = 64
@@ -57,13 +57,13 @@ class SigmaRecommender:
         n_items = len(self.generator.sids)
         at = [self.components.index[key_of(case)] for case in cases]
         stored = self.components
-        log_phi = log_softmax(stored.logits[at] + setting.repeat_weight * stored.prefix_prior[at])  # (b, K)
-        if self.generator.model.levels != 1:
-            log_phi = stored.logits[at]  # kept beams of longer prefixes: already products of probabilities
+        index = self.generator.index
+        first_code = index.last.codes[:, 0] if index.prefix_levels else np.zeros(1, np.int64)
+        log_phi = stored.log_phi(at, first_code, setting.repeat_weight)  # (b, K)
         order = np.argsort(-log_phi, axis=1, kind="stable")
         log_phi = np.take_along_axis(log_phi, order, 1)
         pick = (np.asarray(at)[:, None], order)
-        members = self.generator.index.members[stored.rows[pick]]  # (b, K, L)
+        members = index.members[stored.rows[pick]]  # (b, K, L)
         safe = np.maximum(members, 0)
         legal = np.ones((len(cases), n_items), bool)
         for row, case in enumerate(cases):

@@ -1,15 +1,12 @@
-"""Step 2: nearest items of h_k inside prefix k (SIGMA §1.4).
+"""Step 2: the items inside each kept prefix (SIGMA §1.4).
 
-Exact everywhere: a masked matrix product over the items of the kept prefixes. Above `FAISS_THRESHOLD` items in one prefix the search for the
-M nearest runs in faiss (also exact, inner product) instead of a full sort.
+Exact: the softmax of step 3 is normalised over all items of a prefix, so every cosine is needed, and an index that finds only the
+nearest would save nothing.
 """
 
 from __future__ import annotations
 
-import faiss
 import numpy as np
-
-FAISS_THRESHOLD = 20_000
 
 
 def cosines(queries: np.ndarray, soft: np.ndarray, members: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -24,18 +21,19 @@ def cosines(queries: np.ndarray, soft: np.ndarray, members: np.ndarray, allowed:
     return np.where((members >= 0) & allowed[safe], out, -np.inf)
 
 
-def nearest(cos: np.ndarray, m: int) -> np.ndarray:
-    """Columns of the M largest cosines of each row, best first; ties go to the smaller column.
+def without_items(cos: np.ndarray) -> np.ndarray:
+    """The cosines of a SID-only model: items of one SID cannot be told apart. Shape: (K, L), zero where legal."""
+    return np.where(np.isfinite(cos), 0.0, -np.inf)
+
+
+def best_of_each(score: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """The M best legal items of each prefix. Without priors these are the nearest to h_k; ties go to the smaller column.
 
     Shape:
-        cos: (K, L); returns: (K, min(M, L)); entries that are not legal (-inf) may fill up a row and must be dropped by the caller.
+        score: (K, L), -inf where not legal; returns: rows and columns of the chosen entries, each (chosen,), in the order of the rows.
     """
-    m = min(m, cos.shape[1])
-    if cos.shape[1] > FAISS_THRESHOLD:
-        # one-dimensional inner products with 1 are the cosines themselves: faiss only selects
-        finite = np.where(np.isfinite(cos), cos, -2.0).astype(np.float32)
-        rows = [
-            faiss.knn(np.ones((1, 1), np.float32), row[:, None], m, metric=faiss.METRIC_INNER_PRODUCT)[1][0] for row in finite
-        ]
-        return np.stack(rows)
-    return np.argsort(-cos, axis=1, kind="stable")[:, :m]
+    order = np.argsort(-score, axis=1, kind="stable")[:, :m]
+    chosen = np.zeros(score.shape, bool)
+    np.put_along_axis(chosen, order, True, axis=1)
+    rows, columns = np.nonzero(chosen & np.isfinite(score))
+    return rows, columns

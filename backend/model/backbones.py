@@ -87,6 +87,7 @@ class Nano(Backbone):
             eos_token_id=None,
         )
         self.model = LlamaModel(config)
+        self.model.embed_tokens.requires_grad_(False)  # never read
 
     def features(self, texts: Sequence[str]) -> list[Tensor]:
         """MiniLM's token states. Shape: (tokens_i, 384) each."""

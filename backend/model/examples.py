@@ -111,8 +111,10 @@ class Sampler:
             history_steps=self.histories.steps[self.histories.first[user] : start],
             basket=np.unique(self.histories.items[start:stop]),
         )
-        history = self.histories.before(user, start).salient(self.settings.history_items)
-        if rng.random() < _HISTORY_DROPOUT:
+        whole = self.histories.before(user, start)
+        history = whole.salient(self.settings.history_items)
+        cut = rng.random() < _HISTORY_DROPOUT  # now and then a shopper of whom little is known
+        if cut:
             history = history.recent(int(rng.integers(1, 6)))
         profile = profile_line("") if rng.random() < _PROFILE_DROPOUT else self.profiles[user]
         branches = []
@@ -125,10 +127,8 @@ class Sampler:
         events = slice(int(self.histories.first[user]), start)
         ages = self.histories.days[start] - self.histories.days[events]
         repeat = repeat_prior(context.history, ages, context.history_steps, len(self.model.store))
-        if len(history) < min(
-            self.settings.history_items, len(np.unique(context.history))
-        ):  # a history cut short: the prior knows no more
-            repeat[np.setdiff1d(context.history, history.items)] = 0.0
+        if cut:  # the prior knows no more than the prompt
+            repeat[np.setdiff1d(whole.items, history.items)] = 0.0
         return Plan(profile, history, branches, repeat)
 
     def sample(self, plan: Plan) -> Sample:

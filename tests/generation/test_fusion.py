@@ -48,8 +48,8 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     With both prior weights 0 this is the paper's formula.
     """
     model, fusion = generator.model, request.fusion
-    shopper = generator.shopper(request)
-    tokens = generator.tokens(shopper, generator.read(request.instruction).instruction)
+    shopper = generator.shoppers.resolve(request)
+    tokens = generator.runner.tokens(shopper, generator.read(request.instruction).instruction)
     words = model.words(model.collate([tokens]))
     soft = model.soft_tokens()
     repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, len(soft))
@@ -222,18 +222,13 @@ def test_uniform_logits_give_uniform_prefixes(make: Make, tiny_dataset: Dataset)
         assert probability == pytest.approx(1 / sizes[model.store.sids[item, 0]], rel=1e-4)
 
 
-def test_nearest_with_and_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
-    cos = rng.uniform(-1, 1, (4, 50))
-    cos[1, 5:] = -np.inf
-    plain = subset.nearest(cos, 7)
-    monkeypatch.setattr(subset, "FAISS_THRESHOLD", 10)
-    fast = subset.nearest(cos, 7)
-    assert plain.shape == fast.shape == (4, 7)
+def test_the_best_of_each_prefix() -> None:
+    score = np.random.default_rng(3).uniform(-1, 1, (4, 50))
+    score[1, 5:] = -np.inf
+    rows, columns = subset.best_of_each(score, 7)
     for row in range(4):
-        legal = np.isfinite(cos[row, plain[row]])
-        assert plain[row][legal].tolist() == fast[row][np.isfinite(cos[row, fast[row]])].tolist()
-        assert plain[row][0] == int(np.argmax(cos[row]))
+        expected = sorted(range(50), key=lambda column: -score[row, column])[: 5 if row == 1 else 7]
+        assert set(columns[rows == row]) == set(expected)
 
 
 def test_the_repeat_prior_against_loops() -> None:

@@ -49,22 +49,22 @@ def test_a_moved_filter_runs_no_prompt_again(generator: Generator, monkeypatch: 
 def test_old_prompts_are_let_go(generator: Generator) -> None:
     for number in range(12):
         generator.recommend(ASKED.model_copy(update={"user": f"u{number}"}))
-    assert len(generator._states) == 8
+    assert len(generator.runner._states) == 8
 
 
 @torch.inference_mode()
 def test_what_is_computed_behind_the_cache_is_what_a_whole_line_gives(make: Make) -> None:
     generator = make(prefix_levels=2)
-    tokens = generator.tokens(generator.shopper(ASKED), "something in snacks")
-    state = generator.prompt_state(tokens)
+    tokens = generator.runner.tokens(generator.shoppers.resolve(ASKED), "something in snacks")
+    state = generator.runner.prompt_state(tokens)
     prefixes = generator.index.last.codes[:5]
-    found, gates = generator.queries(state, prefixes)
+    found, gates = generator.runner.queries(state, prefixes)
     for row, prefix in enumerate(prefixes.tolist()):
         hidden = naive_hidden(generator, tokens, tuple(prefix), query=True)
         np.testing.assert_allclose(found[row], generator.model.query_vectors(hidden, state.words).numpy().ravel(), atol=2e-4)
         np.testing.assert_allclose(gates[row], generator.model.item_priors(hidden).numpy(), atol=2e-4)
     assert state.cache.get_seq_length() == state.length, "the cache is left as it was"
-    first = generator.code_log_probs(state, np.zeros((1, 0), np.int64))[0]
+    first = generator.runner.code_log_probs(state, np.zeros((1, 0), np.int64))[0]
     logits = generator.model.code_logits(naive_hidden(generator, tokens, (), query=False), 0)
     np.testing.assert_allclose(first, torch.log_softmax(logits, -1).numpy(), atol=2e-4)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from backend import explain, figures, health
+from backend.data.history import distinct
 from backend.errors import RequestError
 from backend.generation.request import Request
 from backend.settings import FusionSettings
@@ -118,12 +119,14 @@ def test_the_comparison_aligns(bench: FakeWorkbench) -> None:
 
 def test_why_names_what_was_bought(bench: FakeWorkbench) -> None:
     items = bench.dataset.items
-    history = explain.History(np.array([5, 5, 9]), np.array([9.0, 3.0, 0.0]))
+    history = distinct(np.array([5, 5, 9]), np.array([9.0, 3.0, 0.0]))
     other = int(np.flatnonzero(items["department"] == "Pet care")[0])
     lines = explain.why([5, 9, other], ["a1", "a1", "a9"], [0.5, 0.5, 0.21], items, history, bench.prefixes())
     assert lines[0] == "bought twice, last 3 days ago"
     assert lines[1] == "bought once, in the last basket too"
     assert lines[2].startswith("prefix a9 (φ 0.21)")
+    undated = explain.why([5], ["a1"], [0.5], items, history, bench.prefixes(), dated=False)
+    assert undated == ["bought twice"]
 
 
 def test_lookups(bench: FakeWorkbench) -> None:
@@ -141,11 +144,14 @@ def test_lookups(bench: FakeWorkbench) -> None:
 
 
 def test_dropped_items_leave_the_history(bench: FakeWorkbench) -> None:
-    whole = bench.lookup.history(Request(user="107"))
-    item = bench.dataset.items["item_id"].iat[int(whole.rows[-1])]
-    less = bench.lookup.history(Request(user="107", dropped=(item,)))
-    assert len(less.rows) < len(whole.rows)
-    assert whole.rows[-1] not in less.rows
+    whole = bench.lookup.people.resolve(Request(user="107"))
+    last = int(whole.items[-1])
+    item = bench.dataset.items["item_id"].iat[last]
+    less = bench.lookup.people.resolve(Request(user="107", dropped=(item,)))
+    assert last in whole.history.items
+    assert last not in less.history.items
+    assert last not in less.items
+    assert len(less.items) == len(less.days) == len(less.steps) < len(whole.items)
 
 
 def test_stock_lists() -> None:
