@@ -33,6 +33,7 @@ from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
+from backend.model.loading import load_model
 from backend.model.sigma import SigmaModel
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import prefix_name
@@ -232,8 +233,6 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     Raises:
         WorkspaceError: a stage is missing, stale, damaged, or does not fit the others.
     """
-    from backend.pipeline import load_model
-
     dataset = dataset or open_dataset(workspace)
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
     generator = Generator(load_model(workspace, dataset), dataset, names)

@@ -1,0 +1,118 @@
+"""Opening what a workspace holds of a model: item store, grounding projection, weights; each checked against the others.
+
+A mismatch is an error that names both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from backend.data.schema import Dataset
+from backend.errors import WorkspaceError
+from backend.grounding import encoders
+from backend.grounding.grounder import Projection
+from backend.model.backbones import load_backbone
+from backend.model.sigma import SigmaModel
+from backend.model.training import trainable_state
+from backend.settings import GroundingSettings, ModelSettings, TokenSettings
+from backend.tokenization.item_store import ItemStore
+from backend.workspace import Workspace
+
+
+def load_store(workspace: Workspace, dataset: Dataset) -> ItemStore:
+    """The item store of a workspace, checked against its catalogue.
+
+    Raises:
+        WorkspaceError: a stage is missing, stale or damaged, or catalogue and store differ in size; names both sides.
+    """
+    vectors = workspace.fresh_stage("grounding").arrays("vectors")
+    arrays = workspace.fresh_stage("tokens").arrays("store")
+    try:
+        store = ItemStore(
+            vectors["ids"].astype(np.float32),
+            vectors["text"].astype(np.float32),
+            vectors["image"].astype(np.float32) if "image" in vectors else None,
+            arrays["statistics"].astype(np.float32),
+            arrays["sids"].astype(np.int64),
+        )
+    except KeyError as error:
+        raise WorkspaceError(f"the item store lacks {error}", str(workspace.path), "build the workspace again") from error
+    if len(store) != dataset.n_items:
+        raise WorkspaceError(
+            f"the item store holds {len(store)} items, the dataset {dataset.n_items}",
+            str(workspace.path),
+            "build the workspace again",
+        )
+    return store
+
+
+def load_projection(workspace: Workspace) -> Projection:
+    """The trained grounding projection of a workspace."""
+    stage = workspace.fresh_stage("grounding")
+    settings = GroundingSettings(**{k: v for k, v in stage.manifest["settings"].items() if k != "seed"})
+    projection = Projection(encoders.TEXT_DIM, settings.hidden, settings.dim)
+    projection.load_state_dict({name: torch.from_numpy(value) for name, value in stage.arrays("projection").items()})
+    return projection.eval()
+
+
+def text_grounder(workspace: Workspace) -> Callable[[Sequence[str]], Tensor]:
+    """Grounded vectors of any texts, by the workspace's projection. Shape: (n,) → (n, dim)."""
+    projection = load_projection(workspace)
+
+    @torch.inference_mode()
+    def project(vectors: Tensor) -> Tensor:
+        return projection(vectors)
+
+    def ground(texts: Sequence[str]) -> Tensor:
+        vectors = [vector for _, vector in encoders.shared_text_encoder().remembered(texts)]
+        return project(torch.stack(vectors)).clone() if vectors else torch.zeros(0, projection.skip.out_features)
+
+    return ground
+
+
+def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
+    """The trained model of a workspace, checked against its store.
+
+    Raises:
+        WorkspaceError: missing, stale, damaged, or of another shape than the store; names both sides.
+    """
+    stage: Stage = workspace.fresh_stage("model")
+    own = stage.manifest["settings"]
+    settings, tokens = ModelSettings(**own["model"]), TokenSettings(**own["tokens"])
+    model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens, ground=text_grounder(workspace))
+    path = stage.path / "model.safetensors"
+    load_weights(model, path)
+    return model.eval()
+
+
+def load_weights(model: SigmaModel, path: Path) -> None:
+    """Copy stored weights into a model.
+
+    Raises:
+        WorkspaceError: missing or damaged file, or names and shapes that do not fit; names both sides.
+    """
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WorkspaceError(
+            f"the model's weights are missing or damaged ({type(error).__name__})", str(path), "train again"
+        ) from error
+    own = trainable_state(model)
+    if state.keys() != own.keys():
+        odd = sorted(state.keys() ^ own.keys())[0]
+        raise WorkspaceError(f"model and settings do not belong together: {odd} is only on one side", str(path), "train again")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise WorkspaceError(
+                f"model and item store do not fit: {name} is {tuple(value.shape)} in the file, {tuple(own[name].shape)} here",
+                str(path),
+                "train again",
+            )
+        own[name].copy_(value)
