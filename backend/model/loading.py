@@ -83,7 +83,7 @@ def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     Raises:
         WorkspaceError: missing, stale, damaged, or of another shape than the store; names both sides.
     """
-    stage: Stage = workspace.fresh_stage("model")
+    stage = workspace.fresh_stage("model")
     own = stage.manifest["settings"]
     settings, tokens = ModelSettings(**own["model"]), TokenSettings(**own["tokens"])
     model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens, ground=text_grounder(workspace))
