@@ -218,9 +218,14 @@ def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def training_contexts(baskets: pd.DataFrame, settings: TrainSettings, seed: int) -> pd.DataFrame:
-    """Training baskets with something before them, `contexts` of them drawn without replacement."""
+    """Training baskets with something before them, `contexts` of them drawn without replacement.
+
+    A basket's chance falls with the square root of its household's baskets: those who shop daily shall not drown the others, since
+    the evaluation asks each household once.
+    """
     first = baskets.groupby("user")["start"].transform("min")
     usable = baskets[(baskets["start"] > first) & (baskets["n_items"] >= 2)]
     if not len(usable):
         raise WorkspaceError("no basket to train on: none has two items and an earlier basket", mend="bring more events")
-    return usable.sample(min(settings.contexts, len(usable)), random_state=seed).reset_index(drop=True)
+    chance = 1.0 / np.sqrt(usable.groupby("user")["start"].transform("size"))
+    return usable.sample(min(settings.contexts, len(usable)), random_state=seed, weights=chance).reset_index(drop=True)

@@ -70,7 +70,8 @@ class ModelSettings(Frozen):
     prefix_levels: int = Field(1, ge=0)  # ℓ, SID levels emitted before <q>; 0 = ID only
     soft_token: bool = True  # False = SID-only history and ranking by SID probability
     instruction_token: bool = True  # ours: the instruction's grounded vector as one soft token behind it
-    history_items: int = Field(48, ge=1)  # distinct items of the history in the prompt, the most telling ones
+    tau: float = Field(0.1, gt=0)  # temperature of the cosines, in L_ID and wherever items stand behind a code
+    history_items: int = Field(32, ge=1)  # distinct items of the history in the prompt, the most telling ones
 
 
 class TrainSettings(Frozen):
@@ -86,7 +87,6 @@ class TrainSettings(Frozen):
     warmup: float = 0.05  # share of the steps with rising learning rate
     weight_decay: float = 0.05
     dropout: float = 0.1
-    tau: float = 0.1  # temperature of L_ID
     dense: bool = False  # ours: L_NTP and L_ID at every history position too
     bf16: bool = True  # autocast to bfloat16
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps

@@ -76,8 +76,8 @@ def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes
     backbone = Nano(settings, FakeEncoder()) if settings.backbone == "nano" else load_backbone(settings)  # type: ignore[arg-type]
     tokens = TokenSettings(levels=LEVELS, codes=CODES)
     model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, dropout, ground=fake_ground)
-    for gate in (model.words_gate, model.prefix_gate, model.prior_gate, model.query_head):
-        torch.nn.init.normal_(gate.weight, std=0.05)
+    for head in (model.code_head, model.query_head, model.pull_gate, model.weight_gate, model.priors.again, model.priors.taste):
+        torch.nn.init.normal_(head.weight, std=0.05)
     return model
 
 

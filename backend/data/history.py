@@ -12,8 +12,6 @@ from backend.data.schema import Dataset
 COUNT_BUCKETS = 8  # 1, 2, 3, 4, 5–7, 8–12, 13–24, 25+ baskets
 RECENCY_BUCKETS = 8  # days since the last purchase: ≤3, ≤7, ≤14, ≤30, ≤60, ≤120, ≤240, more
 _DOUBLING_DAYS = 45.0
-_HALF_LIFE_DAYS = 60.0
-_FLOOR = 0.01  # purchase rate that counts as "never": one basket in a hundred
 _COUNT_EDGES = np.array([1, 2, 3, 4, 7, 12, 24])
 _RECENCY_EDGES = np.array([3, 7, 14, 30, 60, 120, 240])
 
@@ -70,7 +68,7 @@ class Histories:
         events = dataset.events
         self.items = events[c.EVENT_ITEM].to_numpy(np.int64)
         self.steps = events[c.STEP].to_numpy(np.int64)
-        self.days = (events[c.TIME].to_numpy("datetime64[s]").astype(np.int64) // 86_400).astype(np.int64)
+        self.days = events[c.TIME].to_numpy("datetime64[s]").astype(np.int64) / 86_400  # exact, in days
         users = events[c.EVENT_USER].to_numpy()
         self.first = np.searchsorted(users, np.arange(len(dataset.users) + 1))  # (users + 1,) row of each user's first event
 
@@ -95,22 +93,3 @@ def distinct(items: np.ndarray, ages: np.ndarray) -> History:
     unique, newest, counts = np.unique(items[::-1], return_index=True, return_counts=True)
     order = np.argsort(-newest, kind="stable")  # oldest last purchase first
     return History(unique[order], counts[order], np.floor(ages[::-1][newest[order]]).astype(np.int64))
-
-
-def compose(items: np.ndarray) -> History:
-    """A history put together by hand: bought just now, oldest first; repeats raise the count."""
-    return distinct(np.asarray(items, np.int64), np.zeros(len(items)))
-
-
-def repeat_prior(items: np.ndarray, days: np.ndarray, steps: np.ndarray, n_items: int) -> np.ndarray:
-    """log(1 + r_u(i)/floor), r = recency-weighted share of the household's baskets that hold the item.
-
-    Shape:
-        items, days, steps: (events,) item row, age in days, basket of each past event; returns: (n_items,) ≥ 0, zero if never bought.
-    """
-    if not len(items):
-        return np.zeros(n_items)
-    weight = np.exp2(-days / _HALF_LIFE_DAYS)
-    first = np.concatenate([[True], steps[1:] != steps[:-1]])  # one event of each basket (events of a basket are adjacent)
-    rate = np.bincount(items, weight, n_items) / weight[first].sum()
-    return np.log1p(rate / _FLOOR)

@@ -15,13 +15,15 @@ import numpy as np
 import torch
 
 from backend.data import schema as c
-from backend.data.history import distinct, repeat_prior
+from backend.data.history import distinct
+from backend.data.record import Record, basket_ordinals
 from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
 from backend.generation.generator import Generator
-from backend.generation.runner import PromptState, log_softmax
+from backend.generation.runner import PromptState, first_code, log_softmax, said
 from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines, without_items
+from backend.model.priors import TERMS, RecordBatch
 from backend.model.prompt import Tokens
 from backend.progress import CancelToken, Progress, Report, silent
 
@@ -36,7 +38,8 @@ class Components:
     Shape:
         first_logits, first_prior: (n, codes) of the first code, and what the repeat prior adds to them at weight 1 (one column where ℓ = 0);
         rows: (n, K) prefix rows; rest: (n, K) log-probability of the codes after the first, -inf where there is no beam;
-        cos: (n, K, L) float16, -inf where padded; gates: (n, K, 2) weights of the item priors.
+        cos: (n, K, L) float16, -inf where padded; weights: (n, K, 1 + terms) sureness and weights of the priors;
+        record: (n,) row of the household's record in terms: (records, n_items, terms) float16, what the priors know of each item.
     """
 
     index: dict[Key, int]
@@ -45,12 +48,15 @@ class Components:
     rows: np.ndarray
     rest: np.ndarray
     cos: np.ndarray
-    gates: np.ndarray
+    weights: np.ndarray
+    record: np.ndarray
+    terms: np.ndarray
 
     @classmethod
-    def empty(cls, cases: Sequence[Case], codes: int, k: int, width: int) -> Components:
+    def empty(cls, cases: Sequence[Case], codes: int, k: int, width: int, n_items: int) -> Components:
         """Arrays to be filled in."""
         n = len(cases)
+        records, record = np.unique([[case.user, case.start] for case in cases], axis=0, return_inverse=True)
         return cls(
             {key_of(case): row for row, case in enumerate(cases)},
             np.zeros((n, codes), np.float32),
@@ -58,7 +64,9 @@ class Components:
             np.zeros((n, k), np.int64),
             np.full((n, k), -np.inf, np.float32),
             np.full((n, k, width), -np.inf, np.float16),
-            np.zeros((n, k, 2), np.float32),
+            np.zeros((n, k, 1 + len(TERMS)), np.float32),
+            record.ravel(),
+            np.zeros((len(records), n_items, len(TERMS)), np.float16),
         )
 
     def log_phi(self, at: Sequence[int], first_code: np.ndarray, repeat_weight: float) -> np.ndarray:
@@ -83,7 +91,7 @@ def compute(
     profiles = generator.dataset.users[c.PROFILE].tolist()
     width = generator.index.members.shape[1]
     k = min(beams, len(generator.index.last.codes))
-    out = Components.empty(cases, generator.model.codes if generator.model.levels else 1, k, width)
+    out = Components.empty(cases, generator.model.codes if generator.model.levels else 1, k, width, generator.dataset.n_items)
     order = sorted(range(len(cases)), key=lambda row: len(cases[row].history))  # equal lengths together: less padding
     for begin in range(0, len(order), _BATCH):
         if cancel:
@@ -103,10 +111,9 @@ def _shopper(case: Case, profiles: Sequence[str]) -> Shopper:
     return Shopper(profiles[case.user], distinct(case.history, case.ages), none, none, none)
 
 
-def repeat_of(case: Case, n_items: int) -> np.ndarray:
-    """Repeat prior of a case's household. Shape: (n_items,)."""
-    new = np.diff(case.ages, prepend=case.ages[:1]) != 0  # events of one basket share their age
-    return repeat_prior(case.history, case.ages, np.cumsum(new), n_items) if len(case.ages) else np.zeros(n_items)
+def record_of(generator: Generator, case: Case) -> Record:
+    """The record of a case's household."""
+    return generator.records.of(case.history, case.ages, basket_ordinals(case.ages))
 
 
 @torch.inference_mode()
@@ -120,17 +127,15 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
         queries = [model.layout.target(tree, code, row + 1, 1, position)[1] for row, code in enumerate(codes.tolist())]
         at.append((emit, queries))
     batch = model.collate(trees)
-    words = model.words(batch)
-    hidden = model.encode(batch, generator.runner.soft_tensor, words)
-    for place, (row, (emit, queries), case) in enumerate(zip(part, at, cases, strict=True)):
-        repeat = torch.from_numpy(repeat_of(case, len(generator.sids))).float()[None]
-        out.first_prior[row] = model.prefix_prior(hidden[place, emit : emit + 1], repeat).numpy()[0]
-        out.first_logits[row] = model.code_logits(hidden[place, emit], 0).float().numpy()
+    known = model.known(batch, RecordBatch.of([record_of(generator, case) for case in cases]), generator.runner.soft_tensor)
+    hidden = model.encode(batch, known.soft, known.words)
+    for place, (row, (emit, queries)) in enumerate(zip(part, at, strict=True)):
+        logits, prior = first_code(model, hidden[place, emit : emit + 1], known, place)
+        out.first_logits[row], out.first_prior[row] = logits[0], prior[0]
         best = np.argsort(-(out.first_logits[row] + out.first_prior[row])[codes[:, 0]], kind="stable")[: out.rows.shape[1]]
-        own = None if words is None else words[place : place + 1]
-        h = model.query_vectors(hidden[place, queries], own).float().numpy()[best]
+        h, weights = (each.numpy()[best] for each in said(model, hidden[place, queries], known, place))
         out.rows[row], out.rest[row] = best, 0.0
-        out.gates[row] = model.item_priors(hidden[place, queries]).numpy()[best]
+        out.weights[row], out.terms[out.record[row]] = weights, known.terms[place].numpy()
         out.cos[row] = cosines(h, generator.runner.soft, index.members[best], _everything(generator))
 
 
@@ -138,19 +143,19 @@ def _by_beam(generator: Generator, trees: list[Tokens], part: list[int], cases: 
     index, runner, allowed = generator.index, generator.runner, _everything(generator)
     root = np.zeros((1, 0), np.int64)
     for row, tree, case in zip(part, trees, cases, strict=True):
-        state = runner.prompt_state(tree)
-        prior = runner.prefix_prior(state, repeat_of(case, len(generator.sids)))
+        state = runner.prompt_state(tree, record_of(generator, case))
 
-        def log_probs(prefixes: np.ndarray, state: PromptState = state, prior: np.ndarray = prior) -> np.ndarray:
-            return runner.code_log_probs(state, prefixes, prior)
+        def log_probs(prefixes: np.ndarray, state: PromptState = state) -> np.ndarray:
+            return runner.code_log_probs(state, prefixes)
 
         found = prefix_beam(index, log_probs, out.rows.shape[1], allowed)
         n, codes = len(found.rows), index.last.codes[found.rows]
         out.rows[row, :n], out.rest[row, :n] = found.rows, found.log_phi
         if generator.model.levels:
-            out.first_logits[row], out.first_prior[row] = runner.code_log_probs(state, root)[0], prior
+            out.first_logits[row], out.first_prior[row] = runner.first_code(state)
             out.rest[row, :n] -= log_probs(root)[0, codes[:, 0]]
-        h, out.gates[row, :n] = runner.queries(state, codes)
+        h, out.weights[row, :n] = runner.queries(state, codes)
+        out.terms[out.record[row]] = state.known.terms[0].numpy()
         cos = cosines(h, runner.soft, index.members[found.rows], allowed)
         out.cos[row, :n] = cos if generator.model.settings.soft_token else without_items(cos)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from backend.evaluation.baselines.base import top_k
 from backend.evaluation.cases import Case
-from backend.evaluation.components import Components, key_of, repeat_of
-from backend.generation.fusion import fuse
+from backend.evaluation.components import Components, key_of
+from backend.generation.fusion import fuse, item_priors
 from backend.generation.generator import Generator
 from backend.settings import FusionSettings
 
@@ -76,11 +76,9 @@ class SigmaRecommender:
         width = 1 if setting.top1_prefix else setting.beams
         alive = np.isfinite(cos).any(-1) & np.isfinite(log_phi)
         log_phi = np.where(alive & (np.cumsum(alive, axis=1) <= width), log_phi, -np.inf)  # the first K that hold a legal item
-        gates = stored.gates[pick]
-        table = np.stack([repeat_of(case, n_items) for case in cases]).astype(np.float32)
-        repeat = gates[..., :1] * table[batch, safe]
-        popularity = gates[..., 1:] * self.generator.popularity[safe]
-        score, _, _ = fuse(log_phi, cos, setting, repeat, popularity)
+        weights = stored.weights[pick]  # (b, K, 1 + terms)
+        terms = stored.terms[stored.record[at][:, None, None], safe].astype(np.float32)  # (b, K, L, terms)
+        score, _, _ = fuse(log_phi, cos, setting, weights[..., 0], *item_priors(weights, terms))
         if setting.per_prefix < score.shape[-1]:
             bar = -np.partition(-score, setting.per_prefix - 1, axis=-1)[..., setting.per_prefix - 1 : setting.per_prefix]
             score = np.where(score >= bar, score, -np.inf)

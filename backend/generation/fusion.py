@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backend.model.priors import REPEAT_TERMS
 from backend.settings import FusionSettings
 
 
@@ -36,14 +37,24 @@ def sigma(log_phi: np.ndarray, domain: str) -> np.ndarray:
     return np.where(count > 1, np.sqrt(variance), 1.0)
 
 
-def item_log_probs(cos: np.ndarray, spread: np.ndarray, tau: float, prior: np.ndarray | float = 0.0) -> np.ndarray:
-    """log softmax of cos·σ/τ + prior inside each prefix.
+def item_priors(weights: np.ndarray, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The priors as logits: what the household's record says (repeat), and popularity.
 
     Shape:
-        cos: (…, K, L), -inf where not legal; spread: (…,); prior: (…, K, L) logits; returns: (…, K, L), -inf where not legal.
+        weights: (…, K, 1 + terms) sureness first, as `SigmaModel.weights`; terms: (…, K, L, terms); returns: (…, K, L) each.
+    """
+    both = weights[..., None, 1:] * terms
+    return both[..., :REPEAT_TERMS].sum(-1), both[..., REPEAT_TERMS:].sum(-1)
+
+
+def item_log_probs(cos: np.ndarray, scale: np.ndarray, prior: np.ndarray | float = 0.0) -> np.ndarray:
+    """log softmax of cos · scale + prior inside each prefix.
+
+    Shape:
+        cos: (…, K, L), -inf where not legal; scale: (…, K) or (…, 1); prior: (…, K, L) logits; returns: (…, K, L), -inf where not legal.
     """
     legal = np.isfinite(cos)
-    logits = np.where(legal, cos, 0.0) * (spread[..., None, None] / tau) + prior
+    logits = np.where(legal, cos, 0.0) * scale[..., None] + prior
     logits = np.where(legal, logits, -np.inf)
     top = np.max(logits, axis=-1, keepdims=True, initial=-1e30)
     total = np.log(np.maximum(np.exp(logits - top).sum(-1, keepdims=True), 1e-30))
@@ -54,18 +65,21 @@ def fuse(
     log_phi: np.ndarray,
     cos: np.ndarray,
     settings: FusionSettings,
+    sureness: np.ndarray | float = 1.0,
     repeat: np.ndarray | float = 0.0,
     popularity: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fused scores (SIGMA eq. APF, in logs, with weights).
 
     Shape:
-        log_phi: (…, K); cos: (…, K, L); repeat, popularity: (…, K, L) logits of the priors, as the model weighs them.
+        log_phi: (…, K); cos: (…, K, L); sureness: (…, K) learned factor on the cosines (ours);
+        repeat, popularity: (…, K, L) logits of the priors, as the model weighs them.
         returns: score (…, K, L), log P(i|k) (…, K, L), σ (…,). -inf where not legal.
     """
     spread = sigma(log_phi, settings.sigma_domain) if settings.apf else np.ones(log_phi.shape[:-1], log_phi.dtype)
     prior = settings.repeat_weight * repeat + settings.popularity_weight * popularity
-    log_item = item_log_probs(cos, spread.astype(cos.dtype), settings.tau, prior)
+    scale = (sureness * spread[..., None] / settings.tau).astype(cos.dtype)  # (…, K), or (…, 1) where all are equally sure
+    log_item = item_log_probs(cos, scale, prior)
     beam = np.isfinite(log_phi)
     score = settings.prefix_weight * np.where(beam, log_phi, 0.0)[..., None] + settings.item_weight * np.where(
         np.isfinite(log_item), log_item, 0.0

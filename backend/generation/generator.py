@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from backend.data import schema as c
-from backend.data.history import repeat_prior
+from backend.data.record import Records
 from backend.data.schema import Dataset
 from backend.data.store import open_dataset
 from backend.errors import RequestError
@@ -23,7 +22,7 @@ from backend.generation.beam import Beams, prefix_beam
 from backend.generation.catalogue import PrefixIndex
 from backend.generation.filters import allowed_items
 from backend.generation.frames import prefix_frame, prompt_frame
-from backend.generation.fusion import fuse
+from backend.generation.fusion import fuse, item_priors
 from backend.generation.request import Request
 from backend.generation.runner import PromptState, Runner
 from backend.generation.shopper import Shopper, Shoppers
@@ -40,7 +39,7 @@ from backend.tokenization.prefixes import prefix_name
 from backend.workspace import Workspace
 
 OnStep = Callable[[str, dict], None]
-SUBSETS = ("prefix", "item", "phi", "cos", "p_item", "repeat", "popularity", "score", "score_without_apf")  # columns
+SUBSETS = ("prefix", "item", "phi", "cos", "p_item", "sureness", "repeat", "popularity", "score", "score_without_apf")  # fmt: skip
 DEFAULT_INSTRUCTION = "What should I put in my cart next?"
 
 
@@ -59,10 +58,9 @@ class Generator:
         self.index = PrefixIndex(self.sids, model.levels)
         self.shoppers = Shoppers(dataset)
         self.runner = Runner(model)
-        self.popularity = model.store.statistics[:, 0]  # standardised log of training baskets, 0 for cold items
+        self.records = Records(dataset)
         self._catalogue: Catalogue | None = None
         self._name_vectors = name_vectors
-        self._states: OrderedDict[Any, PromptState] = OrderedDict()
         self._lock = (
             threading.RLock()
         )  # held while the model computes, not while somebody draws: sessions take turns step by step
@@ -134,20 +132,22 @@ class Generator:
 
         clock = time.perf_counter()
         tokens = self.runner.tokens(shopper, instruction)
-        state = self.runner.prompt_state(tokens)
+        state = self.runner.prompt_state(tokens, self.records.of(shopper.items, shopper.days, shopper.steps))
         prompt = prompt_frame(tokens, self.dataset.items[c.TITLE], self.model.codes)
         clock = ended("prompt", prompt, clock)
 
-        repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, self.dataset.n_items)
-        prior = settings.repeat_weight * self.runner.prefix_prior(state, repeat)
         width = 1 if settings.top1_prefix else settings.beams
         beams = prefix_beam(
-            self.index, lambda prefixes: self.runner.code_log_probs(state, prefixes, prior), width, allowed, forced
+            self.index,
+            lambda prefixes: self.runner.code_log_probs(state, prefixes, settings.repeat_weight),
+            width,
+            allowed,
+            forced,
         )
         prefixes = prefix_frame(beams, self.index, forced)
         clock = ended("prefixes", prefixes, clock)
 
-        subsets, spread = self._subsets(state, beams, settings, allowed, repeat)
+        subsets, spread = self._subsets(state, beams, settings, allowed)
         clock = ended("subsets", subsets, clock)
 
         fused = rank(subsets, settings.top)
@@ -157,27 +157,27 @@ class Generator:
         return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings)
 
     def _subsets(
-        self, state: PromptState, beams: Beams, settings: FusionSettings, allowed: np.ndarray, repeat: np.ndarray
+        self, state: PromptState, beams: Beams, settings: FusionSettings, allowed: np.ndarray
     ) -> tuple[pd.DataFrame, float]:
         """Steps 2 and 3 inside the kept prefixes: the M best items of each with all their scores, and σ."""
         if not len(beams.rows):
             return pd.DataFrame(columns=SUBSETS), 1.0
         members = self.index.members[beams.rows]  # (K, L)
         members = members[:, : int((members >= 0).sum(1).max())]
-        h, gates = self.runner.queries(state, self.index.last.codes[beams.rows])
+        h, weights = self.runner.queries(state, self.index.last.codes[beams.rows])
         cos = cosines(h, self.runner.soft, members, allowed)
         if not self.model.settings.soft_token:
             cos = without_items(cos)
-        safe = np.maximum(members, 0)
-        priors = gates[:, :1] * repeat[safe], gates[:, 1:] * self.popularity[safe]
-        score, log_item, spread = fuse(beams.log_phi, cos, settings, *priors)
-        plain = fuse(beams.log_phi, cos, settings.model_copy(update={"apf": False}), *priors)[0]
+        repeat, popularity = item_priors(weights, state.known.terms[0].numpy()[np.maximum(members, 0)])
+        score, log_item, spread = fuse(beams.log_phi, cos, settings, weights[:, 0], repeat, popularity)
+        unspread = settings.model_copy(update={"apf": False})
+        plain = fuse(beams.log_phi, cos, unspread, weights[:, 0], repeat, popularity)[0]
         k, column = best_of_each(score, settings.per_prefix)
         names = np.array([prefix_name(codes) for codes in self.index.last.codes[beams.rows]])
         rows = members[k, column]
         columns = (
             names[k], rows, np.exp(beams.log_phi[k]), cos[k, column], np.exp(log_item[k, column]),
-            priors[0][k, column], priors[1][k, column], score[k, column], plain[k, column],
+            weights[k, 0], repeat[k, column], popularity[k, column], score[k, column], plain[k, column],
         )  # fmt: skip
         return pd.DataFrame(dict(zip(SUBSETS, columns, strict=True))), float(spread)
 

@@ -20,8 +20,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from backend.data.record import Record
 from backend.generation.shopper import Shopper
+from backend.model.batch import Known
 from backend.model.examples import profile_line
+from backend.model.priors import REPEAT_TERMS, RecordBatch
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
 
@@ -47,9 +50,10 @@ class PromptState:
     length: int  # tokens
     position: int  # of the first token behind the prompt
     last: Tensor  # (1, dim)
-    words: Tensor | None  # (1, item_dim) soft token of the instruction
+    known: Known  # what is known beside the hidden states
     code_logits: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → (codes,)
-    queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,) and two prior weights
+    repeat_share: np.ndarray | None = None  # (codes,) what the repeat prior adds to the logits of the first code
+    queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,) and its weights
 
 
 class Runner:
@@ -78,8 +82,8 @@ class Runner:
 
     @_exclusive
     @torch.inference_mode()
-    def prompt_state(self, tokens: Tokens) -> PromptState:
-        """Run a prompt through the backbone, or take it from the last few."""
+    def prompt_state(self, tokens: Tokens, record: Record) -> PromptState:
+        """Run a prompt of a household with this record through the backbone, or take it from the last few."""
         key = (
             tuple(tokens.value),
             tuple(tokens.kind),
@@ -87,6 +91,8 @@ class Runner:
             tuple(tokens.grounded),
             tuple(tokens.count),
             tuple(tokens.recency),
+            record.own.tobytes(),
+            record.items.tobytes(),
         )
         if key in self._states:
             self._states.move_to_end(key)
@@ -95,9 +101,9 @@ class Runner:
         n = len(tokens)
         cache = DynamicCache()
         mask = torch.ones(1, 1, n, n, dtype=torch.bool).tril()
-        words = self.model.words(batch)
-        hidden = self.model.backbone(self.model.embed(batch, self.soft_tensor, words), mask, batch.position, cache)
-        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], words)
+        known = self.model.known(batch, RecordBatch.of([record]), self.soft_tensor)
+        hidden = self.model.backbone(self.model.embed(batch, known.soft, known.words), mask, batch.position, cache)
+        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], known)
         self._states[key] = state
         while len(self._states) > _PROMPTS_KEPT:
             self._states.popitem(last=False)
@@ -120,40 +126,50 @@ class Runner:
 
     @_exclusive
     @torch.inference_mode()
-    def code_log_probs(self, state: PromptState, prefixes: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray:
+    def code_log_probs(self, state: PromptState, prefixes: np.ndarray, repeat_weight: float = 1.0) -> np.ndarray:
         """Log-probabilities of the next code behind each prefix.
 
+        Args:
+            repeat_weight: factor on what the repeat prior adds to the logits of the first code; deeper codes keep theirs.
+
         Shape:
-            prefixes: (beams, t); prior: (codes,) logits added to the first code; returns: (beams, codes).
+            prefixes: (beams, t); returns: (beams, codes).
         """
+        if not prefixes.shape[1]:
+            logits, share = self.first_code(state)
+            return log_softmax(logits + repeat_weight * share)[None].repeat(len(prefixes), 0)
         keys = [tuple(prefix) for prefix in prefixes.tolist()]
         missing = [key for key in keys if key not in state.code_logits]
         if missing:
-            hidden = state.last if not missing[0] else self._behind(state, [self._path(key) for key in missing])
-            logits = self.model.code_logits(hidden, len(missing[0])).float().numpy()
-            state.code_logits.update(zip(missing, logits, strict=True))
-        table = np.stack([state.code_logits[key] for key in keys])
-        return log_softmax(table if prior is None or prefixes.shape[1] else table + prior)
+            hidden = self._behind(state, [self._path(key) for key in missing])
+            items = self.model.item_logits(*said(self.model, hidden, state.known, 0), state.known.soft, state.known.terms)
+            taken = torch.tensor(missing)
+            inside = (self.model.sids[None, :, : taken.shape[1]] == taken[:, None]).all(-1)  # (missing, n_items)
+            logits = self.model.code_logits(hidden, taken.shape[1], items.masked_fill(~inside, float("-inf")))
+            state.code_logits.update(zip(missing, logits.numpy(), strict=True))
+        return log_softmax(np.stack([state.code_logits[key] for key in keys]))
 
     @_exclusive
     @torch.inference_mode()
-    def prefix_prior(self, state: PromptState, repeat: np.ndarray) -> np.ndarray:
-        """Logits that the repeat prior adds to the first code. Shape: (n_items,) → (codes,)."""
-        return self.model.prefix_prior(state.last, torch.from_numpy(repeat).float()[None]).numpy()[0]
+    def first_code(self, state: PromptState) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of the first code without the repeat prior, and what the prior adds. Shape: (codes,), (codes,)."""
+        if state.repeat_share is None:
+            logits, state.repeat_share = (each[0] for each in first_code(self.model, state.last, state.known, 0))
+            state.code_logits[()] = logits
+        return state.code_logits[()], state.repeat_share
 
     @_exclusive
     @torch.inference_mode()
     def queries(self, state: PromptState, prefixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Query vectors h_k behind each prefix, and the weights of the two item priors there. Shape: (K, ℓ) → (K, item_dim), (K, 2)."""
+        """Query vectors h_k behind each prefix, and the weights there. Shape: (K, ℓ) → (K, item_dim), (K, 1 + terms)."""
         keys = [tuple(prefix) for prefix in prefixes.tolist()]
         missing = [key for key in keys if key not in state.queries]
         if missing:
             hidden = self._behind(state, [[*self._path(key), (SPECIAL, QUERY)] for key in missing])
-            h = self.model.query_vectors(hidden, state.words).float()
-            both = torch.cat([h, self.model.item_priors(hidden)], dim=1).numpy()
+            both = torch.cat(said(self.model, hidden, state.known, 0), dim=1).numpy()
             state.queries.update(zip(missing, both, strict=True))
         both = np.stack([state.queries[key] for key in keys])
-        return both[:, :-2], both[:, -2:]
+        return both[:, : self.soft.shape[1]], both[:, self.soft.shape[1] :]
 
     def _path(self, codes: tuple[int, ...]) -> list[tuple[int, int]]:
         return [(SID, level * self.model.codes + code) for level, code in enumerate(codes)]
@@ -163,3 +179,25 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Along the last axis."""
     shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def first_code(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the first code at states of one tree without the repeat prior, and what the prior adds to them.
+
+    Shape:
+        hidden: (n, dim); returns: (n, codes), (n, codes).
+    """
+    h, weights = said(model, hidden, known, tree)
+    without = weights.clone()
+    without[:, 1 : 1 + REPEAT_TERMS] = 0.0
+    full, bare = (
+        model.code_logits(hidden, 0, model.item_logits(h, each, known.soft, known.terms[tree][None])).numpy()
+        for each in (weights, without)
+    )
+    return bare, full - bare
+
+
+def said(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tuple[Tensor, Tensor]:
+    """Query vectors and weights at states of one tree. Shape: (n, dim) → (n, item_dim), (n, 1 + terms)."""
+    words = None if known.words is None else known.words[tree]
+    return model.query_vectors(hidden, known.taste[tree], words).float(), model.weights(hidden)

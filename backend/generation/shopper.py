@@ -1,16 +1,19 @@
 """Who is asked for: from the ids of a request to profile, history and past events.
 
-Knows the tables only, no model; pages look shoppers up before the model is there.
+- Knows the tables only, no model; pages look shoppers up before the model is there.
+- "Now" is when the next basket is due: the household's usual pause after its last one. Training asks at the moment of a basket, so an
+  age of zero days would mean a second basket on the same day.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from backend.data import schema as c
-from backend.data.history import Histories, History, compose
+from backend.data.history import Histories, History, distinct
 from backend.data.schema import Dataset
 from backend.errors import RequestError
 from backend.generation.request import Request
@@ -19,7 +22,7 @@ from backend.instructions.templates import profile_text
 
 @dataclass(frozen=True)
 class Shopper:
-    """Profile sentence, distinct history, and all past events for the repeat prior.
+    """Profile sentence, distinct history, and all past events for the household's record.
 
     Shape:
         items, days, steps: (events,) item row, age in days, basket; oldest first.
@@ -30,6 +33,9 @@ class Shopper:
     items: np.ndarray
     days: np.ndarray
     steps: np.ndarray
+
+
+_RECENT_PAUSES = 10  # pauses between baskets whose median is the usual one
 
 
 class Shoppers:
@@ -68,21 +74,37 @@ class Shoppers:
         Raises:
             RequestError: unknown household or item, or a profile that is too long.
         """
-        profile, nothing = "", np.zeros(0, np.int64)
-        items, days, steps, history = nothing, nothing, nothing, compose(nothing)
+        profile = ""
+        items, steps, days = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         if request.user is not None:
             row = self.user_row(request.user)
-            low, high = int(self.histories.first[row]), int(self.histories.first[row + 1])
-            profile, history = str(self.profiles.iloc[row]), self.histories.before(row, high)
-            items, steps = self.histories.items[low:high], self.histories.steps[low:high]
-            days = self.histories.days[high - 1] - self.histories.days[low:high] if high > low else nothing
+            own = slice(int(self.histories.first[row]), int(self.histories.first[row + 1]))
+            profile = str(self.profiles.iloc[row])
+            items, steps, days = self.histories.items[own], self.histories.steps[own], self._ages(own)
         if request.profile is not None:
             profile = profile_text(request.profile)
         if request.history is not None:
             items = np.array([self.item_row(item) for item in request.history], np.int64)
-            history, days, steps = compose(items), np.zeros(len(items), np.int64), np.arange(len(items))
+            steps, days = np.arange(len(items)), np.full(len(items), self._pause)
         if request.dropped:
-            dropped = np.array([self.item_row(item) for item in request.dropped], np.int64)
-            keep = ~np.isin(items, dropped)
-            history, items, days, steps = history.without(dropped), items[keep], days[keep], steps[keep]
-        return Shopper(profile, history, items, days, steps)
+            keep = ~np.isin(items, [self.item_row(item) for item in request.dropped])
+            items, steps, days = items[keep], steps[keep], days[keep]
+        return Shopper(profile, distinct(items, days), items, days, steps)
+
+    def _ages(self, own: slice) -> np.ndarray:
+        """Days from each event of a household to its next basket, should it keep to its usual pause."""
+        days = self.histories.days[own]
+        pauses = _pauses(days)[-_RECENT_PAUSES:]
+        return (days[-1] - days + (np.median(pauses) if len(pauses) else self._pause)) if len(days) else days
+
+    @cached_property
+    def _pause(self) -> float:
+        """The usual pause of all households, in days."""
+        pauses = _pauses(self.histories.days)
+        return float(np.median(pauses)) if len(pauses) else 0.0
+
+
+def _pauses(days: np.ndarray) -> np.ndarray:
+    """Days between one basket and the next; where another household begins, time runs backwards, and that is no pause."""
+    steps = np.diff(days)
+    return steps[steps > 0]

@@ -1,6 +1,6 @@
 """Wordings of the tasks, and making text safe to put into a prompt.
 
-- Wordings live in wordings.toml. The last third of each list is held out: it never trains, it only evaluates, so that
+- Wordings live in wordings.toml, in two parts by different writers. The held-out part never trains, it only evaluates, so that
   "follows instructions" is measured on wordings that the model has not seen.
 - Names are sentence case in the tables and lower-cased inside an instruction, except proper nouns and acronyms.
 - User text is data: whatever looks like a special token of any tokenizer is spaced out, so that it reaches the model as
@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,15 +32,15 @@ _PIPES = re.compile(r"\|(?=\|)")  # |||EMAIL_ADDRESS|||
 
 
 @lru_cache(maxsize=1)
-def _file() -> dict[str, list[str]]:
+def _file() -> dict[str, Any]:
     return tomllib.loads(WORDINGS.read_text("utf-8"))
 
 
 @cache
-def _wordings(task: str) -> tuple[str, ...]:
-    if task == "proper" or task not in _file():
+def _wordings(task: str, part: str) -> tuple[str, ...]:
+    if task not in _file()[part]:
         raise KeyError(f"no wordings for task {task!r} in {WORDINGS.name}")
-    return tuple(_file()[task])
+    return tuple(_file()[part][task])
 
 
 @lru_cache(maxsize=1)
@@ -52,11 +53,10 @@ def wordings(task: str, held_out: bool | None = None) -> list[str]:
 
     Args:
         task: its name.
-        held_out: True = the last third, for evaluation only; False = the others, for training; None = all.
+        held_out: True = those for evaluation only; False = the others, for training; None = all, training first.
     """
-    texts = _wordings(task)
-    cut = len(texts) - len(texts) // 3
-    return list(texts if held_out is None else texts[cut:] if held_out else texts[:cut])
+    parts = ("train", "held_out") if held_out is None else ("held_out",) if held_out else ("train",)
+    return [text for part in parts for text in _wordings(task, part)]
 
 
 def slots_of(wording: str) -> tuple[str, ...]:
@@ -73,10 +73,8 @@ def render(task: str, slots: Mapping[str, str], rng: np.random.Generator, held_o
         rng: source of the draw.
         held_out: draw from the evaluation's wordings instead of the training's.
     """
-    texts = _wordings(task)
-    cut = len(texts) - len(texts) // 3
-    low, high = (cut, len(texts)) if held_out else (0, cut)
-    return texts[int(rng.integers(low, high))].format_map({name: in_sentence(value) for name, value in slots.items()})
+    texts = _wordings(task, "held_out" if held_out else "train")
+    return texts[int(rng.integers(len(texts)))].format_map({name: in_sentence(value) for name, value in slots.items()})
 
 
 @lru_cache(maxsize=65_536)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from backend.model.priors import RecordBatch
+
 
 @dataclass
 class Batch:
@@ -45,7 +47,8 @@ class Targets:
     item: Tensor
     query_weight: Tensor
     also: Tensor
-    repeat: Tensor  # (trees, n_items) repeat prior of each tree's household
+    code_item: Tensor  # (c,) the target that each code belongs to
+    records: RecordBatch  # what each tree's household bought before
 
 
 @dataclass
@@ -55,3 +58,18 @@ class Losses:
     total: Tensor
     ntp: float
     id: float
+
+
+@dataclass
+class Known:
+    """What is known beside the hidden states, for the trees of a batch.
+
+    Shape:
+        soft: (n_items, item_dim) soft tokens of the catalogue; words: (instructions, item_dim) or None, soft tokens of the instructions;
+        terms: (trees, n_items, terms) of `Priors`; taste: (trees, item_dim) unit norm or zero.
+    """
+
+    soft: Tensor
+    words: Tensor | None
+    terms: Tensor
+    taste: Tensor

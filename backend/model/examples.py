@@ -16,11 +16,13 @@ import pandas as pd
 import torch
 
 from backend.data import schema as c
-from backend.data.history import Histories, History, repeat_prior
+from backend.data.history import Histories, History
+from backend.data.record import Record, Records
 from backend.data.schema import Dataset
 from backend.instructions.tasks import Context, Task
 from backend.instructions.templates import render
 from backend.model.batch import Batch, Targets
+from backend.model.priors import RecordBatch
 from backend.model.prompt import ITEM, SID, Tokens
 from backend.model.sigma import SigmaModel
 from backend.settings import ModelSettings, TrainSettings
@@ -51,7 +53,7 @@ class Plan:
     profile: str
     history: History
     branches: list[Branch]
-    repeat: np.ndarray  # (n_items,) repeat prior
+    record: Record
 
     @property
     def texts(self) -> list[str]:
@@ -67,6 +69,7 @@ class Sample:
     code_rows: list[int]
     codes: list[int]
     code_weights: list[float]
+    code_items: list[int]
     query_rows: list[int]
     items: list[int]
     query_weights: list[float]
@@ -91,7 +94,7 @@ class Sampler:
         train: TrainSettings,
         seed: int,
     ) -> None:
-        self.histories = Histories(dataset)
+        self.histories, self.records = Histories(dataset), Records(dataset)
         self.profiles = [profile_line(text) for text in dataset.users[c.PROFILE]]
         self.user = baskets["user"].to_numpy(np.int64)
         self.start = baskets["start"].to_numpy(np.int64)
@@ -124,18 +127,18 @@ class Sampler:
                 continue
             text = render(task.name, labelled.slots, rng, held_out=False)
             branches.append(Branch(text, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
-        events = slice(int(self.histories.first[user]), start)
-        ages = self.histories.days[start] - self.histories.days[events]
-        repeat = repeat_prior(context.history, ages, context.history_steps, len(self.model.store))
-        if cut:  # the prior knows no more than the prompt
-            repeat[np.setdiff1d(whole.items, history.items)] = 0.0
-        return Plan(profile, history, branches, repeat)
+        past = slice(int(self.histories.first[user]), start)
+        items, ages, steps = context.history, self.histories.days[start] - self.histories.days[past], context.history_steps
+        if cut:  # the record knows no more than the prompt
+            keep = np.isin(items, history.items)
+            items, ages, steps = items[keep], ages[keep], steps[keep]
+        return Plan(profile, history, branches, self.records.of(items, ages, steps))
 
     def sample(self, plan: Plan) -> Sample:
         """The tree of a plan."""
         layout, backbone = self.model.layout, self.model.backbone
         tokens, position = layout.prompt(plan.profile, len(backbone.features([plan.profile])[0]), plan.history)
-        out = Sample(tokens, [], [], [], [], [], [], [])
+        out = Sample(tokens, [], [], [], [], [], [], [], [])
         if self.train.dense:
             self._dense(out, plan.history.items)
         for number, branch in enumerate(plan.branches, start=1):
@@ -154,6 +157,7 @@ class Sampler:
                 out.code_rows.append(start_row if level == 0 else rows[level - 1])
                 out.codes.append(level * layout.codes + code)
                 out.code_weights.append(weight)
+                out.code_items.append(item)
             out.query_rows.append(query_row)
             out.items.append(item)
             out.query_weights.append(weight)
@@ -172,6 +176,7 @@ class Sampler:
                 out.code_rows.append(row + level - 1)
                 out.codes.append(int(value[row + level]))
                 out.code_weights.append(weight)
+                out.code_items.append(item)
             out.query_rows.append(row + levels - 1)
             out.items.append(item)
             out.query_weights.append(weight)
@@ -220,5 +225,6 @@ def join(samples: Sequence[Sample], plans: Sequence[Plan]) -> Targets:
         item=flat("items", torch.long),
         query_weight=flat("query_weights", torch.float32),
         also=torch.from_numpy(also),
-        repeat=torch.from_numpy(np.stack([plan.repeat for plan in plans]).astype(np.float32)),
+        code_item=flat("code_items", torch.long),
+        records=RecordBatch.of([plan.record for plan in plans]),
     )

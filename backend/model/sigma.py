@@ -5,9 +5,12 @@
 - Rows for SIDs and special tokens live here, outside the backbone, so they train even when the backbone only has LoRA.
 - L_NTP: cross-entropy over the codes of a level (the legal slice; there is no other vocabulary to emit).
 - L_ID: at `<q>`, softmax over the items that share the target's prefix, cos/τ.
-- Ours: two priors as logits, the household's own repeat purchases (at the first code and at the item) and popularity (at the item). How
-  much they weigh is read off the hidden state, so the instruction decides: much for a next basket, little for something new.
-  The pointer of RepeatNet (Ren et al. 2019), in product form.
+- Ours: every item has a logit that needs no decoder (`priors`): how strongly the household's record asks for it, and popularity. How much
+  each term weighs, and how sure h is of itself, is read off the hidden state, so the instruction decides.
+- Ours: an item's logit counts at every step. The logit of a code is the log-sum-exp of the logits of the items behind it, plus what the
+  decoder's head adds. With a head of zero the hierarchical softmax *is* the flat one over the catalogue, whatever the prefix length;
+  training starts there and learns what a prefix knows beyond its items.
+- Ours: h starts from the household's taste (its history's soft tokens, weighted) and the instruction's own soft token.
 - Ours: how often and how long ago a history item was bought are two small learned rows added to its tokens; meeting space of h
   and ṽ has its own width (`item_dim`).
 """
@@ -24,8 +27,9 @@ from transformers import DynamicCache
 
 from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
 from backend.model.backbones import Backbone
-from backend.model.batch import Batch, Losses, Targets
+from backend.model.batch import Batch, Known, Losses, Targets
 from backend.model.fuse import ProjFuse
+from backend.model.priors import TERMS, Priors, RecordBatch
 from backend.model.prompt import (
     GROUNDED,
     GROUNDED_ROW,
@@ -44,6 +48,7 @@ from backend.tokenization.item_store import ItemStore
 from backend.tokenization.prefixes import prefix_members
 
 _STATISTICS_SCALE = 0.2
+_NOTHING = 1e-30  # what stands behind a code without items
 _GATE_SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
 
 
@@ -63,8 +68,8 @@ class SigmaModel(nn.Module):
     _text: Tensor
     _image: Tensor | None
     _known: Tensor
-    _popularity: Tensor
-    _first_code: Tensor
+    _statistics: Tensor
+    sids: Tensor
     _members: Tensor
     _prefix_of: Tensor
 
@@ -91,18 +96,18 @@ class SigmaModel(nn.Module):
         self.fuse = ProjFuse(store, model.item_dim)
         self.item_in = nn.Linear(model.item_dim, dim)
         self.code_head = nn.Linear(dim, max(self.levels, 1) * self.codes)
-        # added to the transpose of item_in: copying an item is there from the start
         self.query_head = nn.Linear(dim, model.item_dim)
-        self.words_gate = nn.Linear(dim, 1)  # how much the instruction's own words pull h, by the state of `<q>`
-        self.prefix_gate = nn.Linear(dim, 1)  # weight of the repeat prior at the first code
-        self.prior_gate = nn.Linear(dim, 2)  # weights of repeat prior and popularity at the item
-        for gate in (self.words_gate, self.prefix_gate, self.prior_gate):
-            nn.init.zeros_(gate.weight)
-            nn.init.zeros_(gate.bias)
-        with torch.no_grad():  # at the start the priors alone rank as the household's own frequency, then popularity, would
-            self.prior_gate.bias.copy_(torch.tensor([0.54, 1.3]) / _GATE_SPEED)
+        self.taste_map = nn.Linear(model.item_dim, model.item_dim, bias=False)
+        self.priors = Priors(store.statistics.shape[1])
+        self.pull_gate = nn.Linear(dim, 2)  # how much the household's taste and the instruction's words pull h
+        self.weight_gate = nn.Linear(dim, 1 + len(TERMS))  # how sure h is of itself, and what each term weighs
+        for linear in (self.code_head, self.query_head, self.pull_gate, self.weight_gate):  # nothing said beyond the priors yet
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+        with torch.no_grad():  # the rate counts once, popularity as a fit says, h a little
+            self.weight_gate.bias.copy_(torch.tensor([-1.5, 0.54, 0.0, 0.0, 0.6]) / _GATE_SPEED)
         nn.init.orthogonal_(self.item_in.weight)
-        nn.init.zeros_(self.query_head.weight)
+        nn.init.eye_(self.taste_map.weight)
         self.dropout = nn.Dropout(dropout)
         for embedding in (self.special, self.sid, self.count, self.recency):
             nn.init.normal_(embedding.weight, std=0.05)
@@ -119,9 +124,8 @@ class SigmaModel(nn.Module):
         image = None if store.image is None else torch.from_numpy(store.image).float()
         self.register_buffer("_image", image, persistent=False)
         self.register_buffer("_known", torch.from_numpy(np.linalg.norm(store.ids, axis=1) > 0), persistent=False)
-        self.register_buffer("_popularity", torch.from_numpy(store.statistics[:, 0].copy()).float(), persistent=False)
-        first = store.sids[:, 0] if self.levels else np.zeros(len(store), np.int64)
-        self.register_buffer("_first_code", torch.from_numpy(first), persistent=False)
+        self.register_buffer("_statistics", torch.from_numpy(store.statistics.copy()).float(), persistent=False)
+        self.register_buffer("sids", torch.from_numpy(store.sids.astype(np.int64)), persistent=False)
         members, index = prefix_members(store.sids[:, : self.levels])
         self.register_buffer("_members", torch.from_numpy(members), persistent=False)  # (prefixes, largest), -1 padded
         self.register_buffer("_prefix_of", torch.from_numpy(index), persistent=False)  # (n_items,)
@@ -171,7 +175,10 @@ class SigmaModel(nn.Module):
             instruction = self.item_in(words) + self.special.weight[GROUNDED_ROW]
             out = out.masked_scatter((kind == GROUNDED)[..., None], instruction.to(out.dtype))
         if text.any():
-            out = out.masked_scatter(text[..., None], self.backbone.embed_text(batch.features).to(out.dtype))
+            said = self.backbone.embed_text(batch.features)
+            if self.training:  # a word goes missing now and then: no wording may hang on one
+                said = said * (torch.rand(len(said), 1) >= self.dropout.p)
+            out = out.masked_scatter(text[..., None], said.to(out.dtype))
         return self.dropout(out)
 
     def encode(self, batch: Batch, soft: Tensor, words: Tensor | None) -> Tensor:
@@ -179,35 +186,49 @@ class SigmaModel(nn.Module):
         mask = torch.from_numpy(tree_mask(batch.branch, batch.leaf, batch.valid))
         return self.backbone(self.embed(batch, soft, words), mask, batch.position)
 
-    def prefix_prior(self, hidden: Tensor, repeat: Tensor) -> Tensor:
-        """Logits that the repeat prior adds to the first code: gate · log(1 + the code's share of past purchases).
+    def known(self, batch: Batch, records: RecordBatch, soft: Tensor) -> Known:
+        """What is known of a batch beside its hidden states."""
+        with torch.autocast("cpu", enabled=False):  # logits of 5 and more: bfloat16 would round them
+            terms, weights = self.priors(records, self._statistics)
+            taste = F.normalize(self.taste_map(weights @ soft.float()), dim=-1)  # (trees, item_dim)
+        return Known(soft, self.words(batch), terms, taste)
+
+    def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor | None = None) -> Tensor:
+        """Query vectors h: the household's taste and the instruction's words, as far as the state lets them, and what the decoder adds.
 
         Shape:
-            hidden: (n, dim) states that emit the first code; repeat: (n, n_items); returns: (n, codes).
+            hidden: (…, dim); taste: (…, item_dim); words: (…, item_dim) or None; returns: (…, item_dim), unit norm.
         """
-        rate = torch.expm1(repeat)
-        share = torch.zeros(len(repeat), self.codes).index_add_(1, self._first_code, rate)
-        return F.softplus(_GATE_SPEED * self.prefix_gate(hidden).float()) * torch.log1p(share)
+        pull = F.softplus(_GATE_SPEED * self.pull_gate(hidden))
+        h = self.query_head(hidden) + pull[..., :1] * taste
+        return F.normalize(h if words is None else h + pull[..., 1:] * words, dim=-1)
 
-    def item_priors(self, hidden: Tensor) -> Tensor:
-        """Weights of repeat prior (≥ 0) and popularity at `<q>` states. Shape: (…, dim) → (…, 2)."""
-        gates = _GATE_SPEED * self.prior_gate(hidden).float()
-        return torch.stack([F.softplus(gates[..., 0]), gates[..., 1]], dim=-1)
+    def weights(self, hidden: Tensor) -> Tensor:
+        """How sure h is (≥ 0), and the weight of each term (the first ≥ 0). Shape: (…, dim) → (…, 1 + terms)."""
+        gates = _GATE_SPEED * self.weight_gate(hidden).float()
+        sure = F.softplus(gates[..., :1]) if self.settings.soft_token else torch.zeros_like(gates[..., :1])
+        return torch.cat([sure, F.softplus(gates[..., 1:2]), gates[..., 2:]], dim=-1)
 
-    def code_logits(self, hidden: Tensor, level: int) -> Tensor:
-        """Logits of the codes of one level. Shape: (…, dim) → (…, codes)."""
-        return self.code_head(hidden)[..., level * self.codes : (level + 1) * self.codes]
-
-    def query_vectors(self, hidden: Tensor, words: Tensor | None = None) -> Tensor:
-        """Query vectors h of `<q>` states: what the context wants, pulled towards what the instruction says (ours).
+    def item_logits(self, h: Tensor, weights: Tensor, soft: Tensor, terms: Tensor) -> Tensor:
+        """What h and the priors say of items: sureness · cos/τ + Σ weight · term.
 
         Shape:
-            hidden: (…, dim); words: (…, item_dim) soft token of the instruction, or None; returns: (…, item_dim), unit norm.
+            h: (q, item_dim); weights: (q, 1 + terms); soft: (items, item_dim), or (q, items, item_dim) where each row has its own;
+            terms: (q or 1, items, terms); returns: (q, items).
         """
-        h = F.normalize(hidden @ self.item_in.weight + self.query_head(hidden), dim=-1)
-        if words is None:
-            return h
-        return F.normalize(h + F.softplus(_GATE_SPEED * self.words_gate(hidden)) * words, dim=-1)
+        near = (soft @ h[:, :, None])[..., 0] if soft.ndim == 3 else h @ soft.T
+        return weights[:, :1] / self.settings.tau * near + (terms @ weights[:, 1:, None])[..., 0]
+
+    def code_logits(self, hidden: Tensor, level: int, items: Tensor) -> Tensor:
+        """Logits of the codes of one level: what the head says, and the log-sum-exp of the items behind each code.
+
+        Shape:
+            hidden: (n, dim); items: (n, n_items) logits, -inf where another prefix was taken; returns: (n, codes).
+        """
+        top = items.detach().amax(1, keepdim=True)
+        behind = torch.zeros(len(items), self.codes).index_add(1, self.sids[:, level], torch.exp(items - top))
+        head = self.code_head(hidden)[..., level * self.codes : (level + 1) * self.codes]
+        return head.float() + torch.log(behind.clamp(min=_NOTHING)) + top
 
     def words(self, batch: Batch) -> Tensor | None:
         """Soft tokens of a batch's instructions, as of items that have nothing but this text. Shape: (instructions, item_dim)."""
@@ -236,52 +257,61 @@ class SigmaModel(nn.Module):
         embeds = torch.where(is_sid, self.sid(values.where(kinds == SID, 0)), self.special(values.where(kinds == SPECIAL, PAD)))
         return self.backbone(embeds, mask, positions, cache)
 
-    def losses(self, batch: Batch, targets: Targets, tau: float, id_dropout: float = 0.1) -> Losses:
+    def losses(self, batch: Batch, targets: Targets, id_dropout: float = 0.1) -> Losses:
         """L_NTP + L_ID of a batch of trees (SIGMA §1.3).
 
         L_NTP averages over instructions (their targets share the weight), L_ID likewise; negatives of L_ID are the items that
         share the target's prefix, less other right answers.
         """
-        soft, words = self.soft_tokens(id_dropout), self.words(batch)
-        hidden = self.encode(batch, soft, words)
+        known = self.known(batch, targets.records, self.soft_tokens(id_dropout))
+        hidden = self.encode(batch, known.soft, known.words)
         ntp = id_loss = hidden.sum() * 0.0
         if len(targets.code):
-            ntp = self._ntp_loss(hidden, batch, targets)
+            ntp = self._ntp_loss(hidden, batch, targets, known)
         if self.settings.soft_token and len(targets.item):
-            at_query = hidden[targets.query_at[:, 0], targets.query_at[:, 1]]
-            h = self.query_vectors(at_query, self._words_at(batch, words, targets.query_at)).float()  # (q, item_dim)
-            repeat = self._repeat_at(batch, targets, targets.query_at)
-            id_loss = self._id_loss(h, self.item_priors(at_query), repeat, soft.float(), targets, tau)
+            id_loss = self._id_loss(hidden, batch, targets, known)
         return Losses(ntp + id_loss, float(ntp.detach()), float(id_loss.detach()))
 
-    def _repeat_at(self, batch: Batch, targets: Targets, at: Tensor) -> Tensor:
-        """The repeat prior at each (tree, row); zero in the shared prompt, whose own items it would give away. Shape: (q, n_items)."""
-        branch = torch.from_numpy(batch.branch)[at[:, 0], at[:, 1]]
-        return targets.repeat[at[:, 0]] * (branch > 0)[:, None]
+    def _said(self, hidden: Tensor, batch: Batch, known: Known, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """h, its weights and the terms' share in them at each (tree, row).
 
-    def _ntp_loss(self, hidden: Tensor, batch: Batch, targets: Targets) -> Tensor:
-        logits = self.code_head(hidden[targets.code_at[:, 0], targets.code_at[:, 1]]).float()  # (c, levels * codes)
+        In the shared prompt (dense supervision) there is no instruction, and taste and terms would give the answer away: zero there.
+
+        Shape:
+            at: (q, 2); returns: (q, dim) states, (q, item_dim) h, (q, 1 + terms) weights.
+        """
+        state, tree = hidden[at[:, 0], at[:, 1]], at[:, 0]
+        asked = (torch.from_numpy(batch.branch)[tree, at[:, 1]] > 0)[:, None].float()
+        h = self.query_vectors(state, known.taste[tree] * asked, self._words_at(batch, known.words, at)).float()
+        weights = self.weights(state)
+        return state, h, torch.cat([weights[:, :1], weights[:, 1:] * asked], dim=1)
+
+    def _ntp_loss(self, hidden: Tensor, batch: Batch, targets: Targets, known: Known) -> Tensor:
         level = targets.code // self.codes
-        root = torch.nonzero(level == 0).ravel()
-        at = targets.code_at[root]
-        prior = self.prefix_prior(hidden[at[:, 0], at[:, 1]], self._repeat_at(batch, targets, at))
-        logits = logits.index_put((root[:, None], torch.arange(self.codes)[None]), prior, accumulate=True)
-        own = torch.arange(logits.shape[1]) // self.codes == level[:, None]
-        loss = F.cross_entropy(logits.masked_fill(~own, float("-inf")), targets.code, reduction="none")
-        return (loss * targets.code_weight).sum() / targets.code_weight.sum()
+        loss = hidden.sum() * 0.0
+        for depth in range(self.levels):
+            own = torch.nonzero(level == depth).ravel()
+            rows, place = torch.unique(
+                targets.code_at[own], dim=0, return_inverse=True
+            )  # targets of an instruction share its state
+            state, h, weights = self._said(hidden, batch, known, rows)
+            items = self.item_logits(h, weights, known.soft.float(), known.terms[rows[:, 0]])
+            if depth:  # all targets behind one state share the prefix before it
+                one = torch.zeros(len(rows), dtype=torch.long).scatter(0, place, targets.code_item[own])
+                inside = (self.sids[None, :, :depth] == self.sids[one][:, None, :depth]).all(-1)
+                items = items.masked_fill(~inside, float("-inf"))
+            logits = self.code_logits(state, depth, items)[place]
+            each = F.cross_entropy(logits, targets.code[own] % self.codes, reduction="none")
+            loss = loss + (each * targets.code_weight[own]).sum()
+        return loss / targets.code_weight.sum()
 
-    def _id_loss(self, h: Tensor, gates: Tensor, repeat: Tensor, soft: Tensor, targets: Targets, tau: float) -> Tensor:
-        if self.levels == 0:  # ID only: the catalogue is the one prefix
-            logits = h @ soft.T / tau  # (q, n_items)
-            candidates = torch.arange(len(soft)).expand(len(h), -1)
-        else:
-            candidates = self._members[self._prefix_of[targets.item]]  # (q, largest)
-            logits = torch.einsum("qd,qcd->qc", h, soft[candidates.clamp(min=0)]) / tau
+    def _id_loss(self, hidden: Tensor, batch: Batch, targets: Targets, known: Known) -> Tensor:
+        _, h, weights = self._said(hidden, batch, known, targets.query_at)
+        candidates = self._members[self._prefix_of[targets.item]]  # (q, largest); with no prefix, the catalogue
         safe = candidates.clamp(min=0)
-        logits = logits + gates[:, :1] * repeat.gather(1, safe) + gates[:, 1:] * self._popularity[safe]
-        other = (
-            (candidates[:, :, None] == targets.also[:, None, :]).any(-1) if self.levels else _mark(candidates.shape, targets.also)
-        )
+        terms = known.terms[targets.query_at[:, :1], safe]  # (q, largest, terms)
+        logits = self.item_logits(h, weights, known.soft.float()[safe], terms)
+        other = _among(candidates, targets.also, len(known.soft))
         blocked = (candidates < 0) | other
         blocked &= candidates != targets.item[:, None]
         logits = logits.masked_fill(blocked, float("-inf"))
@@ -290,8 +320,9 @@ class SigmaModel(nn.Module):
         return (loss * targets.query_weight).sum() / targets.query_weight.sum()
 
 
-def _mark(shape: torch.Size, also: Tensor) -> Tensor:
-    """(q, n) bool, True at the columns that `also` names."""
-    out = torch.zeros(shape[0], shape[1] + 1, dtype=torch.bool)
-    out.scatter_(1, torch.where(also >= 0, also, shape[1]), True)
-    return out[:, :-1]
+def _among(candidates: Tensor, also: Tensor, n_items: int) -> Tensor:
+    """Which candidates are other right answers. Shape: candidates (q, c), -1 padded; also (q, a), -1 padded → (q, c) bool."""
+    marked = torch.zeros(len(also), n_items + 1, dtype=torch.bool)
+    marked.scatter_(1, torch.where(also >= 0, also, n_items), True)
+    marked[:, n_items] = False
+    return marked.gather(1, torch.where(candidates >= 0, candidates, n_items))

@@ -78,10 +78,12 @@ def train_model(
     torch.manual_seed(seed)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    decay = [p for p in parameters.values() if p.ndim >= 2]
-    rest = [p for p in parameters.values() if p.ndim < 2]
+    small = {name for name in parameters if name.startswith("priors.")}  # a few hundred weights: they bear larger steps
+    decay = [p for name, p in parameters.items() if p.ndim >= 2 and name not in small]
+    rest = [p for name, p in parameters.items() if p.ndim < 2 and name not in small]
+    groups = [(decay, settings.weight_decay, 1.0), (rest, 0.0, 1.0), ([parameters[name] for name in sorted(small)], 0.0, 4.0)]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        [{"params": own, "weight_decay": decay_of, "speed": speed} for own, decay_of, speed in groups],
         lr=settings.lr,
         betas=(0.9, 0.98),
     )
@@ -123,11 +125,11 @@ def train_model(
         numbers, epoch = contexts(step)
         rate = learning_rate(step, total, settings)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["speed"]
         torch.manual_seed(seed * 1_000_003 + step)  # dropout depends on the step alone
         batch, targets = sampler.batch(numbers, epoch)
         with accelerator.autocast():
-            losses = model.losses(batch, targets, settings.tau)
+            losses = model.losses(batch, targets)
         accelerator.backward(losses.total)
         nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()

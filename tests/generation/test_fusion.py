@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.data.history import repeat_prior
 from backend.data.schema import Dataset
 from backend.generation import subset
 from backend.generation.fusion import fuse, item_log_probs, sigma
@@ -20,12 +19,11 @@ from backend.generation.trace import Trace
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.settings import FusionSettings
 from tests.generation.conftest import Make
-from tests.model.test_losses import naive_prefix_prior
+from tests.model.test_losses import naive_code_logits, naive_known
 from tests.small import small_model
 
 EVERYTHING = {"beams": 4096, "per_prefix": 10_000, "top": 1000}
 PAPER = {"repeat_weight": 0.0, "popularity_weight": 0.0}  # the paper's formula alone, without our priors
-HALF_LIFE_DAYS = 60.0
 
 
 @torch.inference_mode()
@@ -43,16 +41,15 @@ def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], q
 
 @torch.inference_mode()
 def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> dict[int, float]:
-    """P(v_i|T) = φ_k · exp(cos σ/τ + priors) / Σ exp(cos σ/τ + priors), in loops over every prefix and every item (SIGMA eq. APF).
+    """P(v_i|T) = φ_k · exp(s·cos σ/τ + priors) / Σ exp(s·cos σ/τ + priors), in loops over every prefix and every item (SIGMA eq. APF).
 
-    With both prior weights 0 this is the paper's formula.
+    With both prior weights 0 and a sureness s of 1 this is the paper's formula.
     """
     model, fusion = generator.model, request.fusion
     shopper = generator.shoppers.resolve(request)
     tokens = generator.runner.tokens(shopper, generator.read(request.instruction).instruction)
-    words = model.words(model.collate([tokens]))
-    soft = model.soft_tokens()
-    repeat = repeat_prior(shopper.items, shopper.days, shopper.steps, len(soft))
+    known = naive_known(model, model.collate([tokens]), [generator.records.of(shopper.items, shopper.days, shopper.steps)])
+    soft, terms = known.soft, known.terms[0]
     members: dict[tuple[int, ...], list[int]] = {}
     for item in sorted(allowed):
         members.setdefault(tuple(model.store.sids[item, : model.levels].tolist()), []).append(item)
@@ -61,9 +58,12 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
         phi[prefix] = 1.0
         for level in range(model.levels):
             state = naive_hidden(generator, tokens, prefix[:level], query=False)
-            logits = model.code_logits(state, level).double()
-            if level == 0:
-                logits = logits + fusion.repeat_weight * naive_prefix_prior(model, state, torch.from_numpy(repeat))
+            logits = naive_code_logits(model, state, known, prefix[:level])
+            if (
+                level == 0
+            ):  # the weight moves the logits between "as if nothing were known of the household's receipts" and the whole
+                bare = naive_code_logits(model, state, known, (), repeat=False)
+                logits = bare + fusion.repeat_weight * (logits - bare)
             phi[prefix] *= float(torch.softmax(logits, -1)[prefix[level]])
     values = list(phi.values())
     if fusion.sigma_domain == "renormalised":
@@ -77,16 +77,16 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     scores: dict[int, float] = {}
     for prefix, items in members.items():
         state = naive_hidden(generator, tokens, prefix, query=True)
-        h = model.query_vectors(state, words).ravel()
-        gates = model.item_priors(state).tolist()
-        weights = {
-            item: math.exp(
-                float(h @ soft[item]) * spread / fusion.tau
-                + fusion.repeat_weight * gates[0] * repeat[item]
-                + fusion.popularity_weight * gates[1] * float(model.store.statistics[item, 0])
+        h = model.query_vectors(state, known.taste[0], known.words[0] if known.words is not None else None).ravel()
+        sure, again, familiar, lately, popularity = model.weights(state).tolist()
+        weights = {}
+        for item in items:
+            repeat = again * terms[item, 0] + familiar * terms[item, 1] + lately * terms[item, 2]
+            weights[item] = math.exp(
+                sure * float(h @ soft[item]) * spread / fusion.tau
+                + fusion.repeat_weight * float(repeat)
+                + fusion.popularity_weight * popularity * float(terms[item, 3])
             )
-            for item in items
-        }
         total = sum(weights.values())
         for item in items:
             scores[item] = phi[prefix] * weights[item] / total
@@ -180,10 +180,10 @@ def test_apf_never_reorders_items_inside_a_prefix(beams: tuple[list[float], list
 
 def test_illegal_items_get_no_probability() -> None:
     cos = np.array([[0.3, -np.inf, 0.1], [-np.inf, -np.inf, -np.inf]])
-    log_item = item_log_probs(cos, np.array(1.0), 0.1)
+    log_item = item_log_probs(cos, np.array([10.0]))
     assert np.exp(log_item[0]).sum() == pytest.approx(1.0)
     assert not np.isfinite(log_item[1]).any()
-    score, _, _ = fuse(np.array([-0.1, -2.0]), cos, FusionSettings(repeat_weight=5.0), repeat=np.full((2, 3), 9.0))
+    score, _, _ = fuse(np.array([-0.1, -2.0]), cos, FusionSettings(repeat_weight=5.0), np.array([2.0, 1.0]), np.full((2, 3), 9.0))
     assert np.isfinite(score).tolist() == [[True, False, True], [False, False, False]]
 
 
@@ -191,8 +191,9 @@ def test_weights_are_exponents_and_priors_are_logits() -> None:
     log_phi, cos = np.log([0.6, 0.4]), np.array([[0.5, 0.1], [0.9, -0.2]])
     repeat, popularity = np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[1.0, -1.0], [0.5, 0.0]])
     setting = FusionSettings(prefix_weight=2.0, item_weight=0.5, repeat_weight=1.5, popularity_weight=-0.3, tau=0.2)
-    score, log_item, spread = fuse(log_phi, cos, setting, repeat, popularity)
-    logits = cos * np.std(log_phi) / 0.2 + 1.5 * repeat - 0.3 * popularity
+    sure = np.array([0.5, 3.0])
+    score, log_item, spread = fuse(log_phi, cos, setting, sure, repeat, popularity)
+    logits = sure[:, None] * cos * np.std(log_phi) / 0.2 + 1.5 * repeat - 0.3 * popularity
     expected = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert spread == pytest.approx(np.std(log_phi))
     np.testing.assert_allclose(log_item, expected)
@@ -209,15 +210,34 @@ def test_a_batch_of_requests_runs_the_same_code() -> None:
         assert spread[row] == pytest.approx(float(own))
 
 
+def test_with_a_silent_head_prefixes_and_items_are_one_flat_softmax(make: Make, tiny_dataset: Dataset) -> None:
+    """A decoder that says nothing: whatever the prefix length, items rank as their own logits do."""
+    logs = []
+    for levels in (0, 1, 2):
+        model = small_model(tiny_dataset, seed=5, prefix_levels=levels)
+        for head in (model.code_head, model.query_head, model.pull_gate, model.weight_gate):
+            torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(model.code_head.bias)
+        fusion = FusionSettings(apf=False, tau=model.settings.tau, **EVERYTHING)  # type: ignore[arg-type]
+        fused = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=fusion)).fused
+        logs.append(fused.set_index("item")["score"].sort_index())
+    for other in logs[1:]:
+        np.testing.assert_allclose(other, logs[0], atol=2e-3)
+
+
 def test_uniform_logits_give_uniform_prefixes(make: Make, tiny_dataset: Dataset) -> None:
-    """A mock model that knows nothing: all φ equal, σ = 0, every item of a prefix equally likely."""
+    """A mock model that knows nothing: φ is a prefix's share of the catalogue, and every item is equally likely."""
     model = small_model(tiny_dataset, seed=5)
-    torch.nn.init.zeros_(model.code_head.weight)
-    torch.nn.init.zeros_(model.code_head.bias)
-    trace = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=FusionSettings(**EVERYTHING, **PAPER)))  # type: ignore[arg-type]
-    np.testing.assert_allclose(trace.prefixes["probability"], 1 / model.codes, rtol=1e-5)
-    assert trace.sigma == pytest.approx(0.0, abs=1e-6)
+    for head in (model.code_head, model.query_head, model.weight_gate):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    torch.nn.init.constant_(model.weight_gate.bias, -100.0)  # not sure at all, and no term weighs anything
+    with torch.no_grad():
+        model.weight_gate.bias[2:] = 0.0
+    trace = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=FusionSettings(**EVERYTHING)))  # type: ignore[arg-type]
     sizes = np.bincount(model.store.sids[:, 0], minlength=model.codes)
+    for codes, probability in zip(trace.prefixes["codes"], trace.prefixes["probability"], strict=True):
+        assert probability == pytest.approx(sizes[codes[0]] / sizes.sum(), rel=1e-4)
     for item, probability in zip(trace.fused["item"], trace.fused["p_item"], strict=True):
         assert probability == pytest.approx(1 / sizes[model.store.sids[item, 0]], rel=1e-4)
 
@@ -229,14 +249,3 @@ def test_the_best_of_each_prefix() -> None:
     for row in range(4):
         expected = sorted(range(50), key=lambda column: -score[row, column])[: 5 if row == 1 else 7]
         assert set(columns[rows == row]) == set(expected)
-
-
-def test_the_repeat_prior_against_loops() -> None:
-    items, days, steps = np.array([3, 4, 3, 5, 4]), np.array([90, 90, 30, 30, 0]), np.array([0, 0, 1, 1, 2])
-    weight = {step: 0.5 ** (age / HALF_LIFE_DAYS) for step, age in ((0, 90), (1, 30), (2, 0))}
-    total = sum(weight.values())
-    found = repeat_prior(items, days, steps, 7)
-    assert found[3] == pytest.approx(math.log1p((weight[0] + weight[1]) / total / 0.01))
-    assert found[4] == pytest.approx(math.log1p((weight[0] + weight[2]) / total / 0.01))
-    assert found[0] == 0
-    assert not repeat_prior(items[:0], days[:0], steps[:0], 7).any()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from backend.data.history import compose
+from backend.data.history import distinct
 from backend.generation.beam import prefix_beam
 from backend.generation.catalogue import PrefixIndex
 from backend.generation.generator import Generator
@@ -17,6 +17,7 @@ from backend.generation.request import Request
 from backend.settings import FusionSettings
 from tests.generation.conftest import Make
 from tests.generation.test_fusion import naive_hidden
+from tests.model.test_losses import naive_code_logits
 
 ASKED = Request(user="u3", instruction="something in snacks", fusion=FusionSettings(beams=4, per_prefix=8, top=12))
 
@@ -55,18 +56,24 @@ def test_old_prompts_are_let_go(generator: Generator) -> None:
 @torch.inference_mode()
 def test_what_is_computed_behind_the_cache_is_what_a_whole_line_gives(make: Make) -> None:
     generator = make(prefix_levels=2)
-    tokens = generator.runner.tokens(generator.shoppers.resolve(ASKED), "something in snacks")
-    state = generator.runner.prompt_state(tokens)
+    shopper, model = generator.shoppers.resolve(ASKED), generator.model
+    tokens = generator.runner.tokens(shopper, "something in snacks")
+    state = generator.runner.prompt_state(tokens, generator.records.of(shopper.items, shopper.days, shopper.steps))
     prefixes = generator.index.last.codes[:5]
-    found, gates = generator.runner.queries(state, prefixes)
+    found, weights = generator.runner.queries(state, prefixes)
     for row, prefix in enumerate(prefixes.tolist()):
         hidden = naive_hidden(generator, tokens, tuple(prefix), query=True)
-        np.testing.assert_allclose(found[row], generator.model.query_vectors(hidden, state.words).numpy().ravel(), atol=2e-4)
-        np.testing.assert_allclose(gates[row], generator.model.item_priors(hidden).numpy(), atol=2e-4)
+        h = model.query_vectors(hidden, state.known.taste, state.known.words).numpy().ravel()
+        np.testing.assert_allclose(found[row], h, atol=2e-4)
+        np.testing.assert_allclose(weights[row], model.weights(hidden).numpy(), atol=2e-4)
     assert state.cache.get_seq_length() == state.length, "the cache is left as it was"
-    first = generator.runner.code_log_probs(state, np.zeros((1, 0), np.int64))[0]
-    logits = generator.model.code_logits(naive_hidden(generator, tokens, (), query=False), 0)
-    np.testing.assert_allclose(first, torch.log_softmax(logits, -1).numpy(), atol=2e-4)
+    for length in (0, 1):
+        behind = generator.index.levels[length].codes[:2]
+        for row, prefix in enumerate(behind.tolist()):
+            hidden = naive_hidden(generator, tokens, tuple(prefix), query=False)
+            logits = naive_code_logits(model, hidden, state.known, tuple(prefix))
+            found_row = generator.runner.code_log_probs(state, behind)[row]
+            np.testing.assert_allclose(found_row, torch.log_softmax(logits, -1).numpy(), atol=5e-4)
 
 
 def test_a_dropped_item_leaves_the_prompt(generator: Generator) -> None:
@@ -99,7 +106,7 @@ def test_a_history_of_ones_own(generator: Generator) -> None:
     trace = generator.recommend(ASKED.model_copy(update={"history": ("t-010", "t-020", "t-010")}))
     assert [item for item in trace.prompt["item"] if item >= 0] == [20, 10], "oldest last purchase first"
     assert set(trace.fused.loc[trace.fused["seen"], "item"]) <= {10, 20}
-    assert compose(np.array([10, 20, 10])).counts.tolist() == [1, 2]
+    assert distinct(np.array([10, 20, 10]), np.zeros(3)).counts.tolist() == [1, 2]
 
 
 def test_rank_without_apf_is_a_ranking_of_the_candidates(generator: Generator) -> None:

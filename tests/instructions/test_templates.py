@@ -28,8 +28,8 @@ def plain(text: str) -> str:
 @pytest.mark.parametrize("task", TASKS)
 def test_wordings(task: str) -> None:
     train, held = wordings(task, held_out=False), wordings(task, held_out=True)
-    assert len(train) + len(held) >= 24
-    assert len(held) == len(wordings(task)) // 3
+    assert len(train) >= 60
+    assert len(held) >= 30
     assert wordings(task) == train + held
     assert len({plain(text) for text in train + held}) == len(train + held)  # not even case or punctuation apart
     assert sum("?" in text for text in held) >= 2

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+from backend.data.record import Record
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.instructions.tasks import registry
+from backend.model.batch import Batch, Known
 from backend.model.examples import Sampler
+from backend.model.priors import TERMS
 from backend.model.sigma import SigmaModel
 from backend.pipeline import training_contexts
 from backend.settings import DataSettings, TrainSettings
 from backend.tokenization.prefixes import prefix_members
 from tests.small import fake_ground, small_model
 
-TAU = 0.1
 TASKS = ("JustForYou", "Category", "Query", "Discover")
 
 
@@ -32,46 +36,39 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
     model = small_model(tiny_dataset, prefix_levels=levels).eval()
     sampler = sampler_of(tiny_dataset, model, dense=dense)
     batch, targets = sampler.batch(range(6))
-    found = model.losses(batch, targets, TAU, id_dropout=0.0)
+    found = model.losses(batch, targets, id_dropout=0.0)
+    plans = [sampler.plan(number) for number in range(6)]
     with torch.inference_mode():
         ntp, ntp_weight, loss, weight_of_all = 0.0, 0.0, 0.0, 0.0
-        soft = model.soft_tokens()
-        hidden = model.encode(batch, soft, model.words(batch))
-        nothing = torch.zeros(tiny_dataset.n_items)
-        for (tree, row), code, weight in zip(
-            targets.code_at.tolist(), targets.code.tolist(), targets.code_weight.tolist(), strict=True
+        everything = naive_known(model, batch, [plan.record for plan in plans])
+        hidden = model.encode(batch, everything.soft, everything.words)
+        prefixes = [tuple(sid) for sid in model.store.sids[:, :levels].tolist()]
+
+        def known_at(tree: int, row: int) -> Known:
+            """What may be known there; at a history position (branch 0) neither instruction nor what gives its answer away."""
+            branch = int(batch.branch[tree, row])
+            text = fake_ground([plans[tree].branches[branch - 1].text]) if branch else None
+            words = model.fuse.of_text(text) if text is not None else None
+            shown = 1.0 if branch else 0.0
+            return Known(everything.soft, words, shown * everything.terms[[tree]], shown * everything.taste[[tree]])
+
+        for (tree, row), code, item, weight in zip(
+            targets.code_at.tolist(), targets.code.tolist(), targets.code_item.tolist(), targets.code_weight.tolist(), strict=True
         ):
             level = code // model.codes
-            logits = model.code_head(hidden[tree, row])[level * model.codes : (level + 1) * model.codes].double()
-            if level == 0:
-                repeat = targets.repeat[tree] if batch.branch[tree, row] else nothing
-                logits = logits + naive_prefix_prior(model, hidden[tree, row], repeat)
+            logits = naive_code_logits(model, hidden[tree, row], known_at(tree, row), prefixes[item][:level])
             ntp -= weight * float(torch.log_softmax(logits, -1)[code % model.codes])
             ntp_weight += weight
-        prefixes = [tuple(sid) for sid in model.store.sids[:, :levels].tolist()]
-        plans = [sampler.plan(number) for number in range(6)]
         for (tree, row), item, weight, also in zip(
             targets.query_at.tolist(), targets.item.tolist(), targets.query_weight.tolist(), targets.also.tolist(), strict=True
         ):
-            state = hidden[tree, row]
-            branch = int(batch.branch[tree, row])  # 0: a history position, which sees no instruction and not its own answer
-            repeat = targets.repeat[tree] if branch else nothing
-            words = model.fuse.of_text(fake_ground([plans[tree].branches[branch - 1].text]))[0] if branch else None
-            h = model.query_vectors(state, words)
-            repeat_weight, popularity_weight = model.item_priors(state).tolist()
             negatives = [
                 other
                 for other in range(len(prefixes))
                 if other != item and prefixes[other] == prefixes[item] and other not in also
             ]
-            logits = torch.stack(
-                [
-                    h @ soft[other] / TAU
-                    + repeat_weight * repeat[other]
-                    + popularity_weight * float(model.store.statistics[other, 0])
-                    for other in (item, *negatives)
-                ]
-            ).double()
+            every = naive_item_logits(model, hidden[tree, row], known_at(tree, row))
+            logits = torch.stack([every[other] for other in (item, *negatives)])
             loss -= weight * float(torch.log_softmax(logits, -1)[0])
             weight_of_all += weight
     assert found.id == pytest.approx(loss / weight_of_all, rel=1e-3)
@@ -79,25 +76,62 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
     assert float(found.total.detach()) == pytest.approx(found.ntp + found.id, rel=1e-5)
 
 
-def naive_prefix_prior(model: SigmaModel, state: torch.Tensor, repeat: torch.Tensor) -> torch.Tensor:
-    """softplus(gate) · log(1 + the code's share of past purchases), code by code."""
-    gate = torch.nn.functional.softplus(4.0 * model.prefix_gate(state))
-    shares = [
-        sum(float(torch.expm1(repeat[item])) for item in np.flatnonzero(model.store.sids[:, 0] == code))
-        for code in range(model.codes)
-    ]
-    return gate * torch.log1p(torch.tensor(shares)).double()
+def naive_known(model: SigmaModel, batch: Batch, records: list[Record]) -> Known:
+    """Terms and taste in loops over trees and items."""
+    n = len(model.store)
+    soft = model.soft_tokens()
+    terms, taste = torch.zeros(len(records), n, len(TERMS)), torch.zeros(len(records), soft.shape[1])
+    statistics = torch.from_numpy(model.store.statistics)
+    for tree, record in enumerate(records):
+        terms[tree, :, 1], terms[tree, :, 2] = torch.from_numpy(record.familiar), torch.from_numpy(record.lately)
+        terms[tree, :, 3] = statistics[:, 0]
+        liked = torch.zeros(soft.shape[1])
+        for item, own in zip(record.items.tolist(), torch.from_numpy(record.own), strict=True):
+            seen = torch.cat([own, statistics[item], terms[tree, item, 1:2]])
+            hidden = torch.nn.functional.gelu(model.priors.hidden(seen))
+            terms[tree, item, 0] = own[0] + model.priors.again(hidden)[0]
+            liked += own[0] * torch.nn.functional.softplus(model.priors.taste(hidden)[0]) * soft[item]
+        liked = model.taste_map(liked)
+        taste[tree] = liked / liked.norm().clamp(min=1e-12)
+    return Known(soft, model.words(batch), terms, taste)
 
 
-def test_the_repeat_prior_of_a_sample_is_the_households_own(tiny_dataset: Dataset) -> None:
+def naive_item_logits(model: SigmaModel, state: torch.Tensor, known: Known, repeat: bool = True) -> torch.Tensor:
+    """sureness · cos/τ + Σ weight · term at one state of one tree, item by item. Shape: (n_items,)."""
+    h = model.query_vectors(state, known.taste[0], None if known.words is None else known.words[0])
+    weights = model.weights(state).double().tolist()
+    out = []
+    for item, terms in zip(known.soft, known.terms[0].double(), strict=True):
+        logit = weights[0] * float(h @ item) / model.settings.tau + weights[4] * float(terms[3])
+        if repeat:
+            logit += weights[1] * float(terms[0]) + weights[2] * float(terms[1]) + weights[3] * float(terms[2])
+        out.append(logit)
+    return torch.tensor(out, dtype=torch.float64)
+
+
+def naive_code_logits(
+    model: SigmaModel, state: torch.Tensor, known: Known, prefix: tuple[int, ...], repeat: bool = True
+) -> torch.Tensor:
+    """What the head says of each code, plus the log of the summed exponentials of the items behind it. Shape: (codes,)."""
+    level, sids = len(prefix), model.store.sids
+    items = naive_item_logits(model, state, known, repeat).tolist()
+    head = model.code_head(state)[level * model.codes : (level + 1) * model.codes].tolist()
+    out = []
+    for code in range(model.codes):
+        behind = [items[i] for i in range(len(sids)) if tuple(sids[i, : level + 1]) == (*prefix, code)]
+        out.append(head[code] + (math.log(sum(math.exp(each) for each in behind)) if behind else -60.0))
+    return torch.tensor(out, dtype=torch.float64)
+
+
+def test_the_record_of_a_sample_is_the_households_own(tiny_dataset: Dataset) -> None:
     model = small_model(tiny_dataset, history_items=60)
     sampler = sampler_of(tiny_dataset, model)
     for number in range(20):
         plan = sampler.plan(number)
         before = sampler.histories.slice(int(sampler.user[number]), int(sampler.start[number]))
-        assert set(np.flatnonzero(plan.repeat)) <= set(before.tolist())
+        assert set(plan.record.items.tolist()) <= set(before.tolist())
         if len(plan.history) == len(np.unique(before)):
-            assert set(np.flatnonzero(plan.repeat)) == set(before.tolist())
+            assert set(plan.record.items.tolist()) == set(before.tolist())
 
 
 def test_a_task_without_a_label_gives_no_branch_and_targets_share_one_weight(tiny_dataset: Dataset) -> None:

@@ -65,7 +65,7 @@ def losses_of(dataset: Dataset, model: SigmaModel) -> float:
     model.eval()
     batch, targets = sampler_of(dataset, model).batch(range(24))
     with torch.inference_mode():
-        return float(model.losses(batch, targets, 0.07, id_dropout=0.0).total)
+        return float(model.losses(batch, targets, id_dropout=0.0).total)
 
 
 def test_the_loss_falls(tiny_dataset: Dataset) -> None:
