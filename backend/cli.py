@@ -100,6 +100,10 @@ examples:
     evaluate.add_argument("--split", choices=("validation", "test"), default="test", help="which window of time (default: test)")
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N households, for a first look")
     evaluate.add_argument(
+        "--tune", action="store_true",
+        help="search each baseline's grid on validation again, instead of taking the settings that such a search chose; minutes more",
+    )  # fmt: skip
+    evaluate.add_argument(
         "--compare", action="append", default=[], metavar="NAME=DIR",
         help="let the model of another workspace over the same dataset answer the same cases; may be repeated",
     )  # fmt: skip

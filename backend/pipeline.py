@@ -227,5 +227,8 @@ def training_contexts(baskets: pd.DataFrame, settings: TrainSettings, seed: int)
     usable = baskets[(baskets["start"] > first) & (baskets["n_items"] >= 2)]
     if not len(usable):
         raise WorkspaceError("no basket to train on: none has two items and an earlier basket", mend="bring more events")
-    chance = 1.0 / np.sqrt(usable.groupby("user")["start"].transform("size"))
-    return usable.sample(min(settings.contexts, len(usable)), random_state=seed, weights=chance).reset_index(drop=True)
+    chance = 1.0 / np.sqrt(usable.groupby("user")["start"].transform("size").to_numpy())
+    rows = np.random.default_rng(seed).choice(
+        len(usable), min(settings.contexts, len(usable)), replace=False, p=chance / chance.sum()
+    )
+    return usable.iloc[rows].reset_index(drop=True)

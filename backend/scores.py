@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from backend.evaluation import OURS
 from backend.frames import records
 
-OURS = "sigma"  # the workspace's own recommender; its variants are named "sigma …"
 VIEW_NAMES = {"new": "new items"}
 
 
@@ -35,7 +35,7 @@ def headline(tables: Mapping[str, pd.DataFrame], metric: str = "hr", k: int = 10
     chosen = results[(results["metric"] == metric) & (results["k"] == k) & (results["slice"] == "all")]
     rows = []
     for (task, view), part in chosen.groupby(["task", "view"], sort=False):
-        names = part["recommender"].str.casefold()
+        names = part["recommender"]
         own = part[names == OURS]
         baselines = part[~names.str.startswith(OURS) & ~part["recommender"].isin(list(others))]
         label = f"{task}, {VIEW_NAMES[view]}" if view in VIEW_NAMES else str(task)

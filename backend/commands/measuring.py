@@ -31,7 +31,9 @@ def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None
     from backend.evaluation.run import evaluate_workspace
 
     with bars() as report:
-        done = evaluate_workspace(workspace, args.split, report, cancel, others=others, limit=args.limit)
+        done = evaluate_workspace(
+            workspace, args.split, report, cancel, others=others, limit=args.limit, tune_baselines=args.tune
+        )
     summary = done.summary()
     if args.json:
         write_json(out, summary)

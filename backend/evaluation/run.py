@@ -17,6 +17,7 @@ from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.data.store import dataset_settings, open_dataset
 from backend.errors import RequestError, WorkspaceError
+from backend.evaluation import OURS
 from backend.evaluation.baselines import BASELINES, fit
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.components import compute
@@ -30,7 +31,6 @@ from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
 from backend.workspace import Workspace
 
-OURS = "SIGMA"
 _DEFAULT_BASELINES = tuple(BASELINES)
 _TUNING_HOUSEHOLDS = 600  # validation households that the fusion weights are chosen on
 
@@ -111,12 +111,16 @@ def evaluate_workspace(
     about: dict[str, Any] = {"split": split_name, "tuned": {}, "fusion": {}}
     recommenders: list[Any] = []
     for name in baselines:
-        settings: dict[str, Any] | None = None
         if tune_baselines:
             chosen = tune(name, dataset, parts, validation, report=report, cancel=cancel)
-            settings = chosen.settings
-            about["tuned"][name] = {"settings": settings, "validation_ndcg@10": chosen.score, "trials": len(chosen.trials)}
-        recommenders.append(fit(name, dataset, parts, settings, report=report, cancel=cancel))
+            about["tuned"][name] = {
+                "settings": chosen.settings,
+                "validation_ndcg@10": chosen.score,
+                "trials": len(chosen.trials),
+            }
+            recommenders.append(chosen.recommender)
+        else:
+            recommenders.append(fit(name, dataset, parts, report=report, cancel=cancel))
     ours, tuned, vectors = _ours(OURS, workspace, dataset, validation, asked, about, report, cancel, variants=True)
     recommenders += ours
     for name, other in others:

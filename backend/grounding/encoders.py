@@ -239,9 +239,3 @@ def id_embeddings(together: Together, hidden: np.ndarray, dim: int, seed: int) -
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.where(norm > 1e-6, vectors / np.maximum(norm, 1e-6), 0.0)
     return np.pad(vectors, ((0, 0), (0, dim - rank))).astype(np.float32)
-
-
-def image_vectors(n_items: int) -> np.ndarray | None:
-    """Image vectors of the items; None: this catalogue has no images (the slot stays empty and says so)."""
-    del n_items
-    return None

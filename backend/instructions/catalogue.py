@@ -24,8 +24,8 @@ from backend.instructions.words import Word, stems, words
 Encode = Callable[[list[str]], np.ndarray]  # texts → one vector each. Shape: (n, dim)
 TASKS = ("JustForYou", "Category", "Query", "Discover")  # tasks that reading can tell apart
 PLACEHOLDER = "groceries"  # stands for any name when two wordings are compared
-RIDGE = 0.1  # penalty of the regression, on unit vectors
-EXPLORING = 0.3  # value of the regression (Discover +1, JustForYou -1) from which a text explores; what is vague does not
+RIDGE = 0.3  # penalty of the regression, on unit vectors
+EXPLORING = 0.2  # value of the regression (Discover +1, JustForYou -1) from which a text explores; what is vague does not
 NEAR = 0.35  # cosine to the nearest Discover wording below which the regression is not believed ("hello" .29, "qwertz" .14)
 
 

@@ -145,17 +145,21 @@ def _found(said: Sequence[Word], catalogue: Catalogue) -> tuple[list[Found], lis
 
 
 def _by_meaning(said: Sequence[Word], left: list[int], catalogue: Catalogue) -> tuple[list[Name], list[int]]:
-    """Names meant by the words that are left: by all of them together, else one by one; and the words still left."""
+    """Names meant by the words that are left: by all of them together with the plain words beside them ("puppy food"), by all of
+    them alone, else one by one; and the words still left."""
     places = left[:_MAX_MEANT]
     if not places:
         return [], left
-    phrase = " ".join(said[place].text for place in places)
-    nearest = catalogue.nearest_names([phrase, *(said[place].text for place in places)])
+    beside = {near for place in places for near in (place - 1, place, place + 1) if 0 <= near < len(said)}
+    wide = sorted(place for place in beside if place in places or not said[place].is_function)
+    phrases = [" ".join(said[place].text for place in group) for group in (wide, places)]
+    nearest = catalogue.nearest_names([*phrases, *(said[place].text for place in places)])
     if not nearest:
         return [], left
-    if nearest[0][1] >= SAME_MEANING:
-        return [nearest[0][0]], left[_MAX_MEANT:]
-    meant = {place: name for place, (name, cosine) in zip(places, nearest[1:], strict=True) if cosine >= SAME_MEANING}
+    together = next((name for name, cosine in nearest[:2] if cosine >= SAME_MEANING), None)
+    if together:
+        return [together], left[_MAX_MEANT:]
+    meant = {place: name for place, (name, cosine) in zip(places, nearest[2:], strict=True) if cosine >= SAME_MEANING}
     return list(dict.fromkeys(meant.values())), [place for place in left if place not in meant]
 
 

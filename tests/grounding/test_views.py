@@ -139,7 +139,3 @@ def test_a_folder_without_weights_is_a_users_error(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SIGMASCOPE_MINILM", str(tmp_path))
     with pytest.raises(WeightsError, match="has no model"):
         encoders.minilm_folder()
-
-
-def test_this_catalogue_has_no_images() -> None:
-    assert encoders.image_vectors(5) is None
