@@ -20,7 +20,7 @@ from backend.data.record import Record, basket_ordinals
 from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
 from backend.generation.generator import Generator
-from backend.generation.runner import PromptState, first_code, log_softmax, said
+from backend.generation.runner import PromptState, asked, first_code, log_softmax
 from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines, without_items
 from backend.model.priors import TERMS, RecordBatch
@@ -133,7 +133,7 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
         logits, prior = first_code(model, hidden[place, emit : emit + 1], known, place)
         out.first_logits[row], out.first_prior[row] = logits[0], prior[0]
         best = np.argsort(-(out.first_logits[row] + out.first_prior[row])[codes[:, 0]], kind="stable")[: out.rows.shape[1]]
-        h, weights = (each.numpy()[best] for each in said(model, hidden[place, queries], known, place))
+        h, weights = (each.numpy()[best] for each in asked(model, hidden[place, queries], known, place))
         out.rows[row], out.rest[row] = best, 0.0
         out.weights[row], out.terms[out.record[row]] = weights, known.terms[place].numpy()
         out.cos[row] = cosines(h, generator.runner.soft, index.members[best], _everything(generator))

@@ -142,7 +142,7 @@ class Runner:
         missing = [key for key in keys if key not in state.code_logits]
         if missing:
             hidden = self._behind(state, [self._path(key) for key in missing])
-            items = self.model.item_logits(*said(self.model, hidden, state.known, 0), state.known.soft, state.known.terms)
+            items = self.model.item_logits(*asked(self.model, hidden, state.known, 0), state.known.soft, state.known.terms)
             taken = torch.tensor(missing)
             inside = (self.model.sids[None, :, : taken.shape[1]] == taken[:, None]).all(-1)  # (missing, n_items)
             logits = self.model.code_logits(hidden, taken.shape[1], items.masked_fill(~inside, float("-inf")))
@@ -166,7 +166,7 @@ class Runner:
         missing = [key for key in keys if key not in state.queries]
         if missing:
             hidden = self._behind(state, [[*self._path(key), (SPECIAL, QUERY)] for key in missing])
-            both = torch.cat(said(self.model, hidden, state.known, 0), dim=1).numpy()
+            both = torch.cat(asked(self.model, hidden, state.known, 0), dim=1).numpy()
             state.queries.update(zip(missing, both, strict=True))
         both = np.stack([state.queries[key] for key in keys])
         return both[:, : self.soft.shape[1]], both[:, self.soft.shape[1] :]
@@ -187,7 +187,7 @@ def first_code(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tu
     Shape:
         hidden: (n, dim); returns: (n, codes), (n, codes).
     """
-    h, weights = said(model, hidden, known, tree)
+    h, weights = asked(model, hidden, known, tree)
     without = weights.clone()
     without[:, 1 : 1 + REPEAT_TERMS] = 0.0
     full, bare = (
@@ -197,7 +197,9 @@ def first_code(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tu
     return bare, full - bare
 
 
-def said(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tuple[Tensor, Tensor]:
+def asked(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tuple[Tensor, Tensor]:
     """Query vectors and weights at states of one tree. Shape: (n, dim) → (n, item_dim), (n, 1 + terms)."""
     words = None if known.words is None else known.words[tree]
-    return model.query_vectors(hidden, known.taste[tree], words).float(), model.weights(hidden)
+    said = torch.zeros(model.weight_gate.in_features) if known.said is None else known.said[tree]
+    h = model.query_vectors(hidden, known.taste[tree], words, said).float()
+    return h, model.weights(said).expand(len(hidden), -1)

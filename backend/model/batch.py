@@ -66,10 +66,12 @@ class Known:
 
     Shape:
         soft: (n_items, item_dim) soft tokens of the catalogue; words: (instructions, item_dim) or None, soft tokens of the instructions;
+        said: (instructions, text_dim) or None, their grounded vectors;
         terms: (trees, n_items, terms) of `Priors`; taste: (trees, item_dim) unit norm or zero.
     """
 
     soft: Tensor
     words: Tensor | None
+    said: Tensor | None
     terms: Tensor
     taste: Tensor

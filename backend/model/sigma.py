@@ -6,7 +6,8 @@
 - L_NTP: cross-entropy over the codes of a level (the legal slice; there is no other vocabulary to emit).
 - L_ID: at `<q>`, softmax over the items that share the target's prefix, cos/τ.
 - Ours: every item has a logit that needs no decoder (`priors`): how strongly the household's record asks for it, and popularity. How much
-  each term weighs, and how sure h is of itself, is read off the hidden state, so the instruction decides.
+  each term weighs, and how sure h is of itself, is a linear function of the instruction's grounded vector, trained under noise: read off
+  the decoder's state instead, every third unseen wording was taken for another task.
 - Ours: an item's logit counts at every step. The logit of a code is the log-sum-exp of the logits of the items behind it, plus what the
   decoder's head adds. With a head of zero the hierarchical softmax *is* the flat one over the catalogue, whatever the prefix length;
   training starts there and learns what a prefix knows beyond its items.
@@ -49,6 +50,7 @@ from backend.tokenization.prefixes import prefix_members
 
 _STATISTICS_SCALE = 0.2
 _NOTHING = 1e-30  # what stands behind a code without items
+_SAID_NOISE = 0.6  # noise on instructions' unit vectors in training: what few hundred wordings have in common, not each one's own
 _GATE_SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
 
 
@@ -99,8 +101,9 @@ class SigmaModel(nn.Module):
         self.query_head = nn.Linear(dim, model.item_dim)
         self.taste_map = nn.Linear(model.item_dim, model.item_dim, bias=False)
         self.priors = Priors(store.statistics.shape[1])
-        self.pull_gate = nn.Linear(dim, 2)  # how much the household's taste and the instruction's words pull h
-        self.weight_gate = nn.Linear(dim, 1 + len(TERMS))  # how sure h is of itself, and what each term weighs
+        text_dim = store.text.shape[1]
+        self.pull_gate = nn.Linear(text_dim, 2)  # how much the household's taste and the instruction's words pull h
+        self.weight_gate = nn.Linear(text_dim, 1 + len(TERMS))  # how sure h is of itself, and what each term weighs
         for linear in (self.code_head, self.query_head, self.pull_gate, self.weight_gate):  # nothing said beyond the priors yet
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -191,21 +194,24 @@ class SigmaModel(nn.Module):
         with torch.autocast("cpu", enabled=False):  # logits of 5 and more: bfloat16 would round them
             terms, weights = self.priors(records, self._statistics)
             taste = F.normalize(self.taste_map(weights @ soft.float()), dim=-1)  # (trees, item_dim)
-        return Known(soft, self.words(batch), terms, taste)
+        said = batch.grounded if batch.grounded is not None and len(batch.grounded) else None
+        if said is not None and self.training:
+            said = said + _SAID_NOISE / said.shape[1] ** 0.5 * torch.randn_like(said)
+        return Known(soft, self.words(batch), said, terms, taste)
 
-    def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor | None = None) -> Tensor:
-        """Query vectors h: the household's taste and the instruction's words, as far as the state lets them, and what the decoder adds.
+    def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor | None, said: Tensor) -> Tensor:
+        """Query vectors h: the household's taste and the instruction's words, as far as the instruction lets them, and what the decoder adds.
 
         Shape:
-            hidden: (…, dim); taste: (…, item_dim); words: (…, item_dim) or None; returns: (…, item_dim), unit norm.
+            hidden: (…, dim); taste: (…, item_dim); words: (…, item_dim) or None; said: (…, text_dim); returns: (…, item_dim), unit norm.
         """
-        pull = F.softplus(_GATE_SPEED * self.pull_gate(hidden))
+        pull = F.softplus(_GATE_SPEED * self.pull_gate(said))
         h = self.query_head(hidden) + pull[..., :1] * taste
         return F.normalize(h if words is None else h + pull[..., 1:] * words, dim=-1)
 
-    def weights(self, hidden: Tensor) -> Tensor:
-        """How sure h is (≥ 0), and the weight of each term (the first ≥ 0). Shape: (…, dim) → (…, 1 + terms)."""
-        gates = _GATE_SPEED * self.weight_gate(hidden).float()
+    def weights(self, said: Tensor) -> Tensor:
+        """How sure h is (≥ 0), and the weight of each term (the first ≥ 0), under an instruction. Shape: (…, text_dim) → (…, 1 + terms)."""
+        gates = _GATE_SPEED * self.weight_gate(said).float()
         sure = F.softplus(gates[..., :1]) if self.settings.soft_token else torch.zeros_like(gates[..., :1])
         return torch.cat([sure, F.softplus(gates[..., 1:2]), gates[..., 2:]], dim=-1)
 
@@ -234,18 +240,16 @@ class SigmaModel(nn.Module):
         """Soft tokens of a batch's instructions, as of items that have nothing but this text. Shape: (instructions, item_dim)."""
         return None if batch.grounded is None or not len(batch.grounded) else self.fuse.of_text(batch.grounded)
 
-    def _words_at(self, batch: Batch, words: Tensor | None, at: Tensor) -> Tensor | None:
-        """The soft token of the instruction above each (tree, row); zero in the shared prompt, above which there is none.
+    def _instruction_at(self, batch: Batch, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The instruction above each (tree, row), and whether there is one: above the shared prompt there is none.
 
         Shape:
-            words: (instructions, item_dim); at: (q, 2); returns: (q, item_dim).
+            at: (q, 2); returns: (q,) row of the batch's instructions, (q, 1) 1 or 0.
         """
-        if words is None:
-            return None
         first = torch.cumsum(torch.tensor([0, *batch.instructions[:-1]]), 0)
         tree = at[:, 0]
         branch = torch.from_numpy(batch.branch)[tree, at[:, 1]]
-        return words[first[tree] + (branch - 1).clamp(min=0)] * (branch > 0)[:, None]
+        return first[tree] + (branch - 1).clamp(min=0), (branch > 0)[:, None].float()
 
     def extend(self, kinds: Tensor, values: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
         """Hidden states of SID and special tokens appended to a cached prompt.
@@ -272,19 +276,21 @@ class SigmaModel(nn.Module):
             id_loss = self._id_loss(hidden, batch, targets, known)
         return Losses(ntp + id_loss, float(ntp.detach()), float(id_loss.detach()))
 
-    def _said(self, hidden: Tensor, batch: Batch, known: Known, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """h, its weights and the terms' share in them at each (tree, row).
+    def _asked(self, hidden: Tensor, batch: Batch, known: Known, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """State, h and weights at each (tree, row).
 
         In the shared prompt (dense supervision) there is no instruction, and taste and terms would give the answer away: zero there.
 
         Shape:
-            at: (q, 2); returns: (q, dim) states, (q, item_dim) h, (q, 1 + terms) weights.
+            at: (q, 2); returns: (q, dim), (q, item_dim), (q, 1 + terms).
         """
         state, tree = hidden[at[:, 0], at[:, 1]], at[:, 0]
-        asked = (torch.from_numpy(batch.branch)[tree, at[:, 1]] > 0)[:, None].float()
-        h = self.query_vectors(state, known.taste[tree] * asked, self._words_at(batch, known.words, at)).float()
-        weights = self.weights(state)
-        return state, h, torch.cat([weights[:, :1], weights[:, 1:] * asked], dim=1)
+        row, there = self._instruction_at(batch, at)
+        said = torch.zeros(len(at), self.weight_gate.in_features) if known.said is None else known.said[row] * there
+        words = None if known.words is None else known.words[row] * there
+        h = self.query_vectors(state, known.taste[tree] * there, words, said).float()
+        weights = self.weights(said)
+        return state, h, torch.cat([weights[:, :1], weights[:, 1:] * there], dim=1)
 
     def _ntp_loss(self, hidden: Tensor, batch: Batch, targets: Targets, known: Known) -> Tensor:
         level = targets.code // self.codes
@@ -294,7 +300,7 @@ class SigmaModel(nn.Module):
             rows, place = torch.unique(
                 targets.code_at[own], dim=0, return_inverse=True
             )  # targets of an instruction share its state
-            state, h, weights = self._said(hidden, batch, known, rows)
+            state, h, weights = self._asked(hidden, batch, known, rows)
             items = self.item_logits(h, weights, known.soft.float(), known.terms[rows[:, 0]])
             if depth:  # all targets behind one state share the prefix before it
                 one = torch.zeros(len(rows), dtype=torch.long).scatter(0, place, targets.code_item[own])
@@ -306,7 +312,7 @@ class SigmaModel(nn.Module):
         return loss / targets.code_weight.sum()
 
     def _id_loss(self, hidden: Tensor, batch: Batch, targets: Targets, known: Known) -> Tensor:
-        _, h, weights = self._said(hidden, batch, known, targets.query_at)
+        _, h, weights = self._asked(hidden, batch, known, targets.query_at)
         candidates = self._members[self._prefix_of[targets.item]]  # (q, largest); with no prefix, the catalogue
         safe = candidates.clamp(min=0)
         terms = known.terms[targets.query_at[:, :1], safe]  # (q, largest, terms)

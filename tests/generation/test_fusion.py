@@ -77,8 +77,10 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     scores: dict[int, float] = {}
     for prefix, items in members.items():
         state = naive_hidden(generator, tokens, prefix, query=True)
-        h = model.query_vectors(state, known.taste[0], known.words[0] if known.words is not None else None).ravel()
-        sure, again, familiar, lately, popularity = model.weights(state).tolist()
+        assert known.words is not None
+        assert known.said is not None
+        h = model.query_vectors(state, known.taste[0], known.words[0], known.said[0]).ravel()
+        sure, again, familiar, lately, popularity = model.weights(known.said[0]).tolist()
         weights = {}
         for item in items:
             repeat = again * terms[item, 0] + familiar * terms[item, 1] + lately * terms[item, 2]

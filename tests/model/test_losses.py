@@ -50,7 +50,8 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
             text = fake_ground([plans[tree].branches[branch - 1].text]) if branch else None
             words = model.fuse.of_text(text) if text is not None else None
             shown = 1.0 if branch else 0.0
-            return Known(everything.soft, words, shown * everything.terms[[tree]], shown * everything.taste[[tree]])
+            said = text if text is not None else torch.zeros(1, model.weight_gate.in_features)
+            return Known(everything.soft, words, said, shown * everything.terms[[tree]], shown * everything.taste[[tree]])
 
         for (tree, row), code, item, weight in zip(
             targets.code_at.tolist(), targets.code.tolist(), targets.code_item.tolist(), targets.code_weight.tolist(), strict=True
@@ -93,13 +94,14 @@ def naive_known(model: SigmaModel, batch: Batch, records: list[Record]) -> Known
             liked += own[0] * torch.nn.functional.softplus(model.priors.taste(hidden)[0]) * soft[item]
         liked = model.taste_map(liked)
         taste[tree] = liked / liked.norm().clamp(min=1e-12)
-    return Known(soft, model.words(batch), terms, taste)
+    return Known(soft, model.words(batch), batch.grounded, terms, taste)
 
 
 def naive_item_logits(model: SigmaModel, state: torch.Tensor, known: Known, repeat: bool = True) -> torch.Tensor:
     """sureness · cos/τ + Σ weight · term at one state of one tree, item by item. Shape: (n_items,)."""
-    h = model.query_vectors(state, known.taste[0], None if known.words is None else known.words[0])
-    weights = model.weights(state).double().tolist()
+    assert known.said is not None
+    h = model.query_vectors(state, known.taste[0], None if known.words is None else known.words[0], known.said[0])
+    weights = model.weights(known.said[0]).double().tolist()
     out = []
     for item, terms in zip(known.soft, known.terms[0].double(), strict=True):
         logit = weights[0] * float(h @ item) / model.settings.tau + weights[4] * float(terms[3])
