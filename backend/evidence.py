@@ -181,8 +181,9 @@ def _origin(file: str, data: Mapping[str, Any], results: pd.DataFrame | None) ->
     if isinstance(machine, Mapping):
         machine = f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores, Python {machine.get('python', '?')}"
     seeds = data.get("seeds") or ([data["seed"]] if data.get("seed") is not None else [])
-    n = sorted({int(value) for value in results["n"]}) if results is not None and len(results) else []
-    most = f"{n[-1]:,}" if n else str(data.get("repeats") or "")
+    whole = results if results is None or "slice" not in results else results[results["slice"] == "all"]
+    n = sorted({int(value) for value in whole["n"]}) if whole is not None and len(whole) else []
+    most = "" if not n else f"{n[0]:,}" if len(n) == 1 else f"{n[0]:,} to {n[-1]:,}"
     return Origin(file, str(data.get("command") or ""), commit, str(data.get("date") or ""), str(machine),
                   ", ".join(map(str, seeds)), most, str(data.get("split") or ""))  # fmt: skip
 

@@ -116,6 +116,8 @@ def interval_text(row: Any) -> str:
 
 def error_bar(mean: pd.Series, low: pd.Series, high: pd.Series, colour: str) -> dict[str, Any]:
     """Whiskers; none where no interval was stored."""
+    if low.isna().all():
+        return {"visible": False}
     return {
         "type": "data",
         "symmetric": False,
@@ -185,7 +187,6 @@ def _panels(traces: list[dict[str, Any]], rows: Sequence[str], titles: Sequence[
             "zeroline": zero,
             "zerolinecolor": "rgba(128,132,140,0.9)",
             "zerolinewidth": 1.5,
-            "rangemode": "normal" if zero else "tozero",
         }
     return go.Figure({"data": traces, "layout": layout})
 

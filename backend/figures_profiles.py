@@ -124,8 +124,8 @@ def by_activity(frame: pd.DataFrame, metric: str, shown: Sequence[str]) -> go.Fi
                 }
             )
     layout: dict[str, Any] = {
-        "height": 330,
-        "margin": {"l": 8, "r": 8, "t": 40, "b": 64},
+        "height": 360,
+        "margin": {"l": 8, "r": 8, "t": 60, "b": 64},
         "hovermode": "closest",
         "legend": {"orientation": "h", "y": -0.16},
         "annotations": panel_heads(panel_titles(frame, panels), 1.0),

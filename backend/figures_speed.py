@@ -22,7 +22,7 @@ def steps(frame: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
             "y": list(range(len(frame))),
             "x": frame[name],
             "name": name.partition(".")[2],
-            "marker": {"color": PALETTE[number % len(PALETTE)]},
+            "marker": {"color": f"rgba(106,112,224,{max(0.2, 1 - 0.19 * number):.2f})"},
             "hovertemplate": "%{fullData.name}: %{x:.3g} ms (median)<extra></extra>",
         }
         for number, name in enumerate(names)
@@ -34,7 +34,7 @@ def steps(frame: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
             "x": frame["p95_ms"],
             "y": list(range(len(frame))),
             "name": "95th percentile, whole",
-            "marker": {"symbol": "line-ns-open", "size": 18, "color": ACCENT, "line": {"width": 3}},
+            "marker": {"symbol": "line-ns-open", "size": 18, "color": GREY, "line": {"width": 3}},
             "hovertemplate": "95 % within %{x:.3g} ms<extra></extra>",
         }
     )

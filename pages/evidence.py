@@ -50,9 +50,8 @@ def strongest(frame: pd.DataFrame, count: int) -> list[str]:
 def compared(frame: pd.DataFrame, count: int) -> list[str]:
     """Recommenders to draw, as chosen."""
     names = list(dict.fromkeys(frame["recommender"]))
-    chosen = st.pills(
-        "Compare", names, selection_mode="multi", default=strongest(frame, count), key=f"compared-{count}", format_func=md
-    )
+    chosen = st.pills("Compare", names, selection_mode="multi", default=strongest(frame, count), key=f"compared-{count}",
+                      format_func=lambda name: md(str(name).removeprefix("SIGMA, ")))  # fmt: skip
     return [name for name in names if name in chosen]
 
 
@@ -68,8 +67,8 @@ def quality(chosen: Evaluation, metric: str, k: int, name: str) -> None:
         return
     proof.block(f"{name}, every recommender on every task", figures_evidence.whiskers(frame), frame, chosen.origin,
                 f"{name} with 95 % intervals, a panel a task, a row a recommender.", proof.means(frame),
-                note="Whiskers: 95 % bootstrap intervals over households. Baselines cannot read: they get a task's constraint as a hard "
-                "filter.")  # fmt: skip
+                note="Whiskers: 95 % bootstrap intervals over households; every panel has its own axis. Baselines cannot read: they get a "
+                "task's constraint as a hard filter.", wide=True)  # fmt: skip
 
 
 def forest(frame: pd.DataFrame, chosen: Evaluation, title: str, first: str, note: str) -> None:
@@ -78,7 +77,7 @@ def forest(frame: pd.DataFrame, chosen: Evaluation, title: str, first: str, note
         st.info(f"{esc(chosen.origin.file)} holds no paired differences of this figure.", icon=":material/compare_arrows:")
         return
     proof.block(title, figures_evidence.forest(frame), frame, chosen.origin, f"{title}, with 95 % intervals around zero.",
-                proof.changes(frame, first), note=note)  # fmt: skip
+                proof.changes(frame, first), note=note, wide=True)  # fmt: skip
 
 
 def ablations(found: Evidence, chosen: Evaluation, metric: str, k: int, name: str, published: bool) -> None:
@@ -95,7 +94,7 @@ def ablations(found: Evidence, chosen: Evaluation, metric: str, k: int, name: st
         )
         proof.block("What taking a part away costs: the paper's and ours", figures_profiles.beside(both), both, origin,
                     "Relative change of HR@10 when a part is taken away, published and measured here.",
-                    note="Relative to each one's own full system; ours on JustForYou, with its paired interval. What differs stands below.")  # fmt: skip
+                    note="Relative to each own full system; ours on JustForYou, with its paired interval. What differs stands below.")  # fmt: skip
 
 
 def papers(found: Evidence) -> None:
@@ -166,6 +165,6 @@ else:
             else:
                 proof.block(f"{name} by household activity", figures_profiles.by_activity(activity, name, shown), activity, chosen.origin,
                             f"{name} of households with few, some and many baskets, a panel a task.",
-                            note="Thirds of the households by how many baskets they had before; whiskers are 95 % intervals.")  # fmt: skip
+                            note="Thirds of the households by how many baskets they had before; whiskers are 95 % intervals.", wide=True)  # fmt: skip
 if published:
     papers(found)

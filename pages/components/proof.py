@@ -18,7 +18,8 @@ from pages.components.text import esc, md, three
 CHART = {"displayModeBar": False}
 
 
-def block(title: str, figure: Any, frame: pd.DataFrame, origin: Origin, alt: str, table: str = "", note: str = "") -> None:
+def block(title: str, figure: Any, frame: pd.DataFrame, origin: Origin, alt: str, table: str = "", note: str = "",
+          wide: bool = False) -> None:  # fmt: skip
     """A chart with its reading, its table, and where it comes from.
 
     Args:
@@ -28,12 +29,13 @@ def block(title: str, figure: Any, frame: pd.DataFrame, origin: Origin, alt: str
         alt: the chart in words.
         table: the table as HTML; "" = the frame as it is.
         note: how to read the chart.
+        wide: panels side by side, which scroll sideways on a phone.
     """
     key = "".join(letter if letter.isalnum() else "-" for letter in f"{origin.file} {title}".casefold())
     with st.container(border=True, key=f"proof-{key}"):
         st.html(f"<b>{esc(title)}</b>" + (f'<div class="sg-small">{esc(note)}</div>' if note else ""))
         if figure is not None:
-            with st.container(key=f"wide-{key}"):  # scrolls sideways on a phone
+            with st.container(key=f"{'wide' if wide else 'plot'}-{key}"):
                 st.plotly_chart(figure, key=f"chart-{key}", config=CHART, alt=alt)
         drawn = table or plain(frame)
         if figure is None:
@@ -47,7 +49,7 @@ def block(title: str, figure: Any, frame: pd.DataFrame, origin: Origin, alt: str
 def source(origin: Origin, frame: pd.DataFrame, key: str) -> None:
     """Where figures come from, and the figures as files."""
     facts = {"commit": origin.commit, "": origin.date.replace("T", " ").removesuffix("Z"), "on": origin.machine, "split": origin.split,
-             "n ≤" if origin.split else "n =": origin.n, "seed": origin.seed, "file": origin.file}  # fmt: skip
+             "n": origin.n, "seed": origin.seed, "file": origin.file}  # fmt: skip
     told = [f"{name} {value}".strip() for name, value in facts.items() if value]
     if origin.command:
         st.code(origin.command, language="bash", wrap_lines=True)
