@@ -8,11 +8,13 @@ import streamlit as st
 from backend import evidence as ev
 from backend import figures_evidence, figures_profiles
 from backend.evidence import Evaluation, Evidence
-from pages.components import proof, proof_speed, state
+from pages.components import bound, proof, proof_speed, state
 from pages.components.navigation import QUESTIONS
 from pages.components.style import header
 from pages.components.text import esc, md
 
+PAGE = "evidence"
+DEFAULTS: dict[str, bound.Value] = {"section": "Quality", "run": ev.SHIPPED, "metric": "hr", "k": "10", "published": False}
 SECTIONS = ["Quality", "Differences", "Ablations", "By task", "By household", "Speed", "Scale", "Making"]
 METRICS = {"hr": "HR", "ndcg": "NDCG", "recall": "Recall", "constraint": "Constraint kept", "value": "Value of hits, $",
            "breadth": "Categories in the list", "diversity": "Diversity", "novelty": "Novelty", "tail": "Long tail",
@@ -21,21 +23,22 @@ FAMILIES = {"ours": "Sigmascope", "baseline": "Baselines", "variant": "Changes o
 
 
 def controls(found: Evidence) -> tuple[Evaluation, str, int]:
-    """Which run, which figure, at which cut-off; all three live in the link."""
+    """Which run, which figure, at which cut-off."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         runs = list(found.evaluations)
-        run = runs[0]
+        run = bound.choose(PAGE, "run", runs, runs[0])
         if len(runs) > 1:
-            run = st.selectbox("Run", runs, key="run", bind="query-params", persist_state="session", width=220)
-        chosen = found.evaluations[run]
+            st.selectbox("Run", runs, key=run, width=220)
+        chosen = found.evaluations[st.session_state[run]]
         offered = ev.choices(chosen)
         order = [name for name in METRICS if name in offered] + [name for name in offered if name not in METRICS]
-        metric = st.selectbox("Figure", order, format_func=lambda name: METRICS.get(name, name), key="metric", bind="query-params",
-                              persist_state="session", width=220)  # fmt: skip
-        ks = offered[metric]
-        k = st.segmented_control("At the first", ks, default=10 if 10 in ks else ks[0], key="k", bind="query-params", required=True,
-                                 persist_state="session", format_func=lambda k: f"{k}")  # fmt: skip
-    return chosen, str(metric), int(k if k in ks else ks[0])
+        metric = st.selectbox("Figure", order, format_func=lambda name: METRICS.get(name, name), width=220,
+                              key=bound.choose(PAGE, "metric", order, order[0]))  # fmt: skip
+        ks = [str(k) for k in offered[metric]]
+        k = st.segmented_control(
+            "At the first", ks, required=True, key=bound.choose(PAGE, "k", ks, "10" if "10" in ks else ks[0])
+        )
+    return chosen, str(metric), int(k or ks[0])
 
 
 def strongest(frame: pd.DataFrame, count: int) -> list[str]:
@@ -117,12 +120,13 @@ header("Evidence", QUESTIONS["Evidence"])
 with state.guard():
     bench = state.current()
     found = bench.evidence()
+bound.seed(PAGE, DEFAULTS)
 for file, why in found.unread.items():
     st.warning(f"{md(file)} is left out: {md(why)}", icon=":material/broken_image:")
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    section = st.segmented_control("What", SECTIONS, default="Quality", key="section", bind="query-params", required=True,
+    section = st.segmented_control("What", SECTIONS, key=bound.choose(PAGE, "section", SECTIONS, SECTIONS[0]), required=True,
                                    label_visibility="collapsed", wrap=True)  # fmt: skip
-    published = st.toggle("Published figures", key="published", bind="query-params",
+    published = st.toggle("Published figures", key=bound.key(PAGE, "published"),
                           help="Shows what the papers report, beside ours where the two can be compared, and what differs.")  # fmt: skip
 
 if section in ("Speed", "Scale"):
@@ -168,3 +172,4 @@ else:
                             note="Thirds of the households by how many baskets they had before; whiskers are 95 % intervals.", wide=True)  # fmt: skip
 if published:
     papers(found)
+bound.publish(PAGE, DEFAULTS, always=("section",))

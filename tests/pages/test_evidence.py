@@ -34,18 +34,18 @@ def test_quality_with_its_origin(opened: Opened) -> None:
         assert told in drawn, told
     assert any("python -m backend evaluate --workspace" in str(code.value) for code in app.code)
     assert any("broken" in str(warning.value) for warning in app.warning)  # a broken file is named, nothing else fails
-    app.selectbox("metric").set_value("ndcg").run()
+    app.selectbox("evidence-metric").set_value("ndcg").run()
     assert "NDCG@10, every" in html_of(app)
-    app.selectbox("run").set_value("ablations").run()
+    app.selectbox("evidence-run").set_value("ablations").run()
     assert "commit abc1234" in html_of(app)
     assert not app.exception
 
 
 @pytest.mark.parametrize("section", ["Differences", "Ablations", "By task", "By household", "Speed", "Scale", "Making"])
 def test_every_section_opens_by_its_link(opened: Opened, section: str) -> None:
-    app = opened("evidence", section=section, run="ablations", published="true")
+    app = opened("evidence", section=section, run="ablations", published="1")
     assert not app.exception
-    assert app.segmented_control("section").value == section
+    assert app.segmented_control("evidence-section").value == section
     drawn = html_of(app)
     assert "SIGMA on AliExpress" in drawn  # the toggle of the link
     if section == "Ablations":
@@ -68,7 +68,7 @@ def test_nothing_was_measured(opened: Opened, results: Path) -> None:
 def test_a_link_with_nonsense_opens(opened: Opened) -> None:
     app = opened("evidence", section="<script>", metric="zzz", k="ten", run="nobody")
     assert not app.exception
-    assert app.segmented_control("section").value == "Quality"
+    assert app.segmented_control("evidence-section").value == "Quality"
 
 
 def test_downloads_hold_their_origin() -> None:
