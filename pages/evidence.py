@@ -121,6 +121,7 @@ with state.guard():
     bench = state.current()
     found = bench.evidence()
 bound.seed(PAGE, DEFAULTS)
+bound.publish(PAGE, DEFAULTS, always=("section",))  # before anything is drawn: what was chosen is known, and Back may come soon
 for file, why in found.unread.items():
     st.warning(f"{md(file)} is left out: {md(why)}", icon=":material/broken_image:")
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
@@ -172,4 +173,3 @@ else:
                             note="Thirds of the households by how many baskets they had before; whiskers are 95 % intervals.", wide=True)  # fmt: skip
 if published:
     papers(found)
-bound.publish(PAGE, DEFAULTS, always=("section",))

@@ -40,6 +40,7 @@ def test_the_main_path(address: str) -> None:
         page.wait_for_url(re.compile("section=Differences"))
         page.get_by_role("radio", name="Ablations").click()
         shown("One change at a time")
+        page.wait_for_url(re.compile("section=Ablations"))
         page.go_back()
         shown("Sigmascope minus each baseline: HR@10")
         page.go_forward()
