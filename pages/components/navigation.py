@@ -23,6 +23,13 @@ ABOUT = {
     "What was not measured yet says so, with the command that measures it.",
 }
 
+HINTS = {  # what to try first; shown under the title until it is put away
+    "Overview": "New here? Open Recommend and type what you want: the list appears together with the way it came about.",
+    "Recommend": "Try this: click a bar of step 1 to force its prefix, tap a purchase to take it out of the history, or let go of a filter "
+    "with its ×. A click on an item tells everything about it.",
+    "Evidence": "Hover a dot for its interval and n. Every chart has its table, the command that made it, and a download.",
+}
+
 
 def mark_routed() -> None:
     """The router calls this in every run, before the page."""
