@@ -54,7 +54,7 @@ def _write(fresh: Request, bench: Workbench) -> None:
         "mode": COMPOSE if composed else PICK,
         "user": fresh.user or bench.example_shopper(),
         "profile": fresh.profile or "",
-        "basket": [item for item in fresh.history or () if item in known],
+        "basket": [item for item in dict.fromkeys(fresh.history or ()) if item in known],
         "dropped": [item for item in fresh.dropped if item in known],
         "instruction": fresh.instruction or bench.suggestions()[0],
         "category": fresh.category,
@@ -112,10 +112,10 @@ def add(bench: Workbench, item_id: str) -> None:
     if state.get("mode") != COMPOSE:
         shopper = bench.shopper(state["user"])
         last = [str(item) for basket in reversed(shopper.baskets) for item in basket.items["item_id"]]
-        state.update(
-            mode=COMPOSE, profile=shopper.profile, basket=[item for item in last if item not in state.get("dropped", ())]
-        )
-    state["basket"] = [*state.get("basket", []), item_id]
+        last = [item for item in last if item not in state.get("dropped", ())]
+        state.update(mode=COMPOSE, profile=shopper.profile, basket=last)
+    others = dict.fromkeys(item for item in state.get("basket", []) if item != item_id)
+    state["basket"] = [*others, item_id]  # each item once (pills are told apart by it), the new one as the latest
     st.toast("Added to the basket of a composed shopper, on the Recommend page.", icon=":material/add_shopping_cart:")
 
 
