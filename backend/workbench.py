@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from backend import explain, health, scores
+from backend import evidence, explain, health, scores
 from backend.data import schema as s
 from backend.errors import SigmascopeError, WorkspaceError
 from backend.lookup import Basket, Lookup, Shopper
@@ -181,6 +181,10 @@ class Workbench:
             return scores.headline({})
         others = self.workspace.stage("evaluation").manifest.get("settings", {}).get("others") or ()
         return scores.headline(tables, metric, k, others=others)
+
+    def evidence(self) -> evidence.Evidence:
+        """Everything that was measured, of this workspace and in the result files."""
+        return evidence.discover(self.workspace)
 
     def fusion(self) -> FusionSettings:
         """The fusion that the evaluation chose on validation, or the defaults where nothing was evaluated."""

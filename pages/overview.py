@@ -44,7 +44,13 @@ if quality.empty:
     st.code(info.stages["evaluation"].command, language="bash")
 else:
     metric = st.segmented_control(
-        "Metric", ["HR@10", "NDCG@10", "Recall@10", "HR@1", "HR@20"], default="HR@10", label_visibility="collapsed", required=True
+        "Metric",
+        ["HR@10", "NDCG@10", "Recall@10", "HR@1", "HR@20"],
+        default="HR@10",
+        label_visibility="collapsed",
+        required=True,
+        key="overview-metric",
+        bind="query-params",
     )
     name, at = str(metric or "HR@10").split("@")
     shown = bench.quality(name.lower(), int(at))

@@ -26,7 +26,7 @@ MAX_LINES_ELSEWHERE = 350
 
 # rooms in the order in which data flows; a room knows those before it, and what is in neither list stands above them all
 ROOMS = ("data", "tokenization", "grounding", "instructions", "model", "generation", "evaluation")
-GROUND = {"errors", "progress", "settings", "workspace", "frames"}
+GROUND = {"errors", "progress", "settings", "workspace", "frames", "turns"}
 ABOVE = {
     "pipeline",
     "workbench",
@@ -39,6 +39,9 @@ ABOVE = {
     "bars",
     "commands",
     "bench",
+    "serving",
+    "storage",
+    "evidence",
     "__main__",
 }
 

@@ -86,8 +86,8 @@ class Reading:
         return {name: value for name, value in values.items() if value not in (None, "allow")}
 
     def as_json(self) -> dict[str, Any]:
-        """The command line's "reading": task, filters, unknown."""
-        return {"task": self.task, "filters": self.filters, "unknown": self.unknown}
+        """What the pages show: task, category (a soft signal), filters, unknown. The command line prints all but the category."""
+        return {"task": self.task, "category": self.category, "filters": self.filters, "unknown": self.unknown}
 
 
 def read(text: str, catalogue: Catalogue) -> Reading:

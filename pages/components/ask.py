@@ -15,6 +15,7 @@ from pages.components.form import FUSION, category_options
 from pages.components.text import md, money
 
 MAX_STOCK_BYTES = 200_000
+_OPEN = {"category": None, "max_price": None, "min_price": None, "seen": "allow"}  # a filter's control, let go of
 
 
 def panel(bench: Workbench, defaults: FusionSettings) -> tuple[Any, tuple[str, ...] | None]:
@@ -113,17 +114,36 @@ def _reset(defaults: FusionSettings) -> None:
 
 
 def understood(place: Any, reading: Mapping[str, Any]) -> None:
-    """What was understood of the instruction, as chips; what was not, with a question mark."""
+    """What was understood of the instruction, as chips; what was not, with a question mark. A filter has a × that lets go of it."""
     marks = [chips.tag(f"task {reading['task']}", "accent", "flag")] if reading.get("task") else []
     if reading.get("category"):
         marks.append(chips.tag(f"about {reading['category']}", "accent", "sell"))  # a soft signal, not a filter
-    filters = reading.get("filters") or {}
+    unknown = [chips.tag(f"“{word}”?", "warn", "help") for word in reading.get("unknown") or ()]
+    filters = {str(name): value for name, value in (reading.get("filters") or {}).items() if value not in (None, "", "allow")}
+    if not (marks or filters or unknown):
+        return
+    row = place.container(horizontal=True, vertical_alignment="center", gap="xxsmall", key="understood")
+    row.html(f'<div class="sg-row"><span class="sg-small">understood</span>{"".join(marks)}</div>', width="content")
     for name, value in filters.items():
-        if value not in (None, "", "allow"):
-            marks.append(chips.tag(_filter(str(name), value), "good", "filter_alt"))
-    marks += [chips.tag(f"“{word}”?", "warn", "help") for word in reading.get("unknown") or ()]
-    if marks:
-        place.html(f'<div class="sg-row"><span class="sg-small">understood</span>{"".join(marks)}</div>')
+        text = _filter(name, value)
+        row.html(chips.tag(text, "good", "filter_alt"), width="content")
+        if name in _OPEN and (st.session_state.get(name) not in (None, "allow") or reading.get("instruction")):
+            row.button("×", key=f"drop-{name}", type="tertiary", help=f"Let go of this filter: {md(text)}", on_click=_let_go,
+                       args=(name, dict(reading)))  # fmt: skip
+    if unknown:
+        row.html(f'<div class="sg-row">{"".join(unknown)}</div>', width="content")
+
+
+def _let_go(name: str, reading: Mapping[str, Any]) -> None:
+    """Drop one filter: that of a control is emptied; one that stands in the text is taken out of it, its other filters become controls."""
+    state = st.session_state
+    if state.get(name) not in (None, "allow"):
+        state[name] = _OPEN[name]
+        return
+    state["instruction"] = reading["instruction"]
+    for other, value in (reading.get("filters") or {}).items():
+        if other != name and other in _OPEN and state.get(other) in (None, "allow"):
+            state[other] = value
 
 
 def _filter(name: str, value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -40,12 +40,19 @@ def body(item: Mapping[str, Any]) -> str:
     )
 
 
-def card(item: Mapping[str, Any], colours: Mapping[str, str], scope: str) -> bool:
-    """Draw a card; whether its title was clicked."""
+def card(item: Mapping[str, Any], colours: Mapping[str, str], scope: str, add: Callable[[str], None] | None = None) -> bool:
+    """Draw a card; whether its title was clicked.
+
+    Args:
+        add: called with the item's id by the button that adds it to the basket; None = no such button.
+    """
     rank, colour = int(item["rank"]), colours.get(str(item["department"]), OTHER)
     row = st.container(key=f"card-{scope}-{rank}", horizontal=True, vertical_alignment="top", gap="small", wrap=False)
     row.html(f'<div class="sg-rank" style="background:{esc(colour)}">{rank}</div>', width="content")
     with row.container(gap=None):
         clicked = st.button(md(item["title"]), key=f"open-{scope}-{rank}", type="tertiary")
         st.html(body(item))
+    if add is not None:
+        row.button("", key=f"add-{scope}-{rank}", type="tertiary", icon=":material/add_shopping_cart:", on_click=add,
+                   args=(str(item["item_id"]),), help="Add to the basket", width="content")  # fmt: skip
     return bool(clicked)

@@ -29,6 +29,8 @@ def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
     if seen is not None:  # a door of another page: only what it names changes
         fresh = Request(**{**dict(request(defaults)), **{name: getattr(fresh, name) for name in _named(fresh, defaults)}})
     names = set(bench.dataset.users["user_id"])
+    if "user" not in params and (fresh.profile is not None or fresh.history is not None):
+        fresh = fresh.model_copy(update={"user": None})  # a link to a composed shopper replaces the one in focus
     if fresh.user is not None and fresh.user not in names:
         bad.append(f"shopper {fresh.user[:40]!r}")
         fresh = fresh.model_copy(update={"user": None})
@@ -52,7 +54,7 @@ def _write(fresh: Request, bench: Workbench) -> None:
         "mode": COMPOSE if composed else PICK,
         "user": fresh.user or bench.example_shopper(),
         "profile": fresh.profile or "",
-        "basket": [item for item in fresh.history or () if item in known],
+        "basket": [item for item in dict.fromkeys(fresh.history or ()) if item in known],
         "dropped": [item for item in fresh.dropped if item in known],
         "instruction": fresh.instruction or bench.suggestions()[0],
         "category": fresh.category,
@@ -98,6 +100,23 @@ def request(defaults: FusionSettings, stock: tuple[str, ...] | None = None) -> R
         forced_prefix=parse_prefix(state["forced"]) if state.get("forced") else None,
         fusion=fusion,
     )
+
+
+def add(bench: Workbench, item_id: str) -> None:
+    """Put an item into the basket (a callback, usable on any page): a picked household becomes a composed shopper with its profile
+    and its last baskets, which the item joins."""
+    state = st.session_state
+    if "link" not in state:
+        _write(Request(fusion=bench.fusion()), bench)
+        state["link"] = {}
+    if state.get("mode") != COMPOSE:
+        shopper = bench.shopper(state["user"])
+        last = [str(item) for basket in reversed(shopper.baskets) for item in basket.items["item_id"]]
+        last = [item for item in last if item not in state.get("dropped", ())]
+        state.update(mode=COMPOSE, profile=shopper.profile, basket=last)
+    others = dict.fromkeys(item for item in state.get("basket", []) if item != item_id)
+    state["basket"] = [*others, item_id]  # each item once (pills are told apart by it), the new one as the latest
+    st.toast("Added to the basket of a composed shopper, on the Recommend page.", icon=":material/add_shopping_cart:")
 
 
 def publish(asked: Request, defaults: FusionSettings) -> dict[str, str]:

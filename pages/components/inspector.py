@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend import figures
 from backend.workbench import Workbench
-from pages.components import chips
+from pages.components import chips, item_links
 from pages.components.text import count, esc, money
 
 
@@ -24,9 +24,11 @@ def inspect(bench: Workbench, item_id: str) -> None:
     }  # fmt: skip
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts.items() if str(value).strip())
     st.html(f'<dl class="sg-facts">{rows}<dt>semantic ID</dt><dd>{chips.sid(str(item["sid"] or ""), soft=True) or "–"}</dd></dl>')
+    item_links.draw(bench, str(item["item_id"]))
     if len(item["weekly"]):
         st.html('<div class="sg-small">Purchases by week</div>')
-        st.plotly_chart(figures.sales(item["weekly"]), key="sales", config={"displayModeBar": False})
+        st.plotly_chart(figures.sales(item["weekly"]), key="sales", config={"displayModeBar": False},
+                        alt="Purchases of this item by week, as bars.")  # fmt: skip
     if len(item["siblings"]):
         lines = "".join(f"<li>{esc(title)} <span class='sg-small'>{esc(money(float(price)))}</span></li>"
                         for title, price in zip(item["siblings"]["title"], item["siblings"]["price"], strict=True))  # fmt: skip

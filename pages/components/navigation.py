@@ -9,14 +9,25 @@ from streamlit.navigation.page import Page
 
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW, RECOMMEND = PAGES / "overview.py", PAGES / "recommend.py"
+EVIDENCE = PAGES / "evidence.py"
 QUESTIONS = {  # title → what the page answers; shown in the sidebar and under the title
     "Overview": "What do I have here, and is it any good?",
     "Recommend": "What does the model propose, and by which path?",
+    "Evidence": "What was measured, by which command?",
 }
 ABOUT = {
     "Overview": "The loaded workspace: its data, its model, how well it recommends as measured, and which stage is out of date.",
     "Recommend": "Choose a shopper, say what is wanted, and watch the three steps: prefixes are beamed, items are searched "
     "inside each kept prefix, and one list is fused. Force a prefix, drop a purchase or move a filter to see what changes.",
+    "Evidence": "Every figure comes from a file that a command wrote; command, commit, date, machine, seed and n stand beside it. "
+    "What was not measured yet says so, with the command that measures it.",
+}
+
+HINTS = {  # what to try first; shown under the title until it is put away
+    "Overview": "New here? Open Recommend and type what you want: the list appears together with the way it came about.",
+    "Recommend": "Try this: click a bar of step 1 to force its prefix, tap a purchase to take it out of the history, or let go of a filter "
+    "with its ×. A click on an item tells everything about it.",
+    "Evidence": "Hover a dot for its interval and n. Every chart has its table, the command that made it, and a download.",
 }
 
 
@@ -42,5 +53,6 @@ def pages() -> dict[str, list[Page]]:
         "": [
             st.Page(OVERVIEW, title="Overview", icon=":material/dashboard:", default=True),
             st.Page(RECOMMEND, title="Recommend", icon=":material/auto_awesome:"),
+            st.Page(EVIDENCE, title="Evidence", icon=":material/fact_check:"),
         ],
     }

@@ -88,7 +88,8 @@ def _compose(bench: Workbench) -> None:
         facts = bench.dataset.items.set_index("item_id")["title"]
         held = labels({item: str(facts[item]) for item in basket})
         st.session_state["in-basket"] = list(basket)
-        st.pills("Bought before, oldest first (tap to remove)", list(basket), selection_mode="multi",
+        room = st.container(height=230, border=False) if len(basket) > 8 else st.container()
+        room.pills("Bought before, oldest first (tap to remove)", list(basket), selection_mode="multi",
                  format_func=lambda item: held[item], key="in-basket", on_change=_keep)  # fmt: skip
     else:
         st.html(f'<div class="sg-small">{esc("The basket is empty: the model has only the profile to go by.")}</div>')

@@ -15,7 +15,7 @@ from backend import figures
 from backend.frames import records
 from backend.generation.trace import Trace
 from backend.workbench import Recommendation, Workbench
-from pages.components import cards, inspector
+from pages.components import cards, form, inspector
 from pages.components.text import duration, esc
 
 TITLES = {"prefixes": "Prefixes", "subsets": "Items inside each prefix", "fusion": "One fused list"}
@@ -100,7 +100,7 @@ class Steps:
             if result.items.empty:
                 st.info("Nothing passes the filters. Let go of one of them.", icon=":material/filter_alt_off:")
             for item in records(result.items):
-                if cards.card(item, self.colours, "list"):
+                if cards.card(item, self.colours, "list", add=lambda item_id: form.add(self.bench, item_id)):
                     inspector.inspect(self.bench, str(item["item_id"]))
 
     def _mark(self, name: str, state: str, ms: float | None = None) -> None:

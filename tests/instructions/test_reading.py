@@ -58,7 +58,7 @@ def test_common_cases(
     catalogue: Catalogue, text: str, task: str, slots: dict[str, str], filters: dict[str, Any], unknown: list[str]
 ) -> None:
     reading = read(text, catalogue)
-    assert reading.as_json() == {"task": task, "filters": filters, "unknown": unknown}
+    assert reading.as_json() == {"task": task, "category": reading.category, "filters": filters, "unknown": unknown}
     assert dict(reading.slots) == slots
     assert reading.category == slots.get("category") or "query" in slots
 

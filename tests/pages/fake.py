@@ -95,9 +95,11 @@ class FakeReading:
     task: str
     filters: dict[str, Any]
     unknown: list[str]
+    category: str | None = None
+    instruction: str = ""  # without the phrases that became filters
 
     def as_json(self) -> dict[str, Any]:
-        return {"task": self.task, "filters": self.filters, "unknown": self.unknown}
+        return {name: getattr(self, name) for name in ("task", "category", "filters", "unknown", "instruction")}
 
 
 class FakeGenerator:
@@ -115,11 +117,12 @@ class FakeGenerator:
         categories = [
             name for name in self.dataset.items["category"].unique() if any(w in name.casefold() for w in words if len(w) > 3)
         ]
-        filters = {"category": categories[0]} if categories else {}
+        filters = {}
         if "under" in words and words[-1].startswith("$"):
             filters["max_price"] = float(words[-1][1:])
         task = "Category" if categories else "Discover" if "new" in words else "JustForYou"
-        return FakeReading(task, filters, [w for w in words if w in ("party", "xyzzy")])
+        bare = instruction.split(" under $")[0]
+        return FakeReading(task, filters, [w for w in words if w in ("party", "xyzzy")], (categories or [None])[0], bare)
 
     def recommend(self, request: Request, on_step: OnStep | None = None) -> Trace:
         if len(request.instruction) > 2000:
@@ -172,7 +175,10 @@ class FakeGenerator:
             fused["rank"] = np.arange(1, len(fused) + 1)
         notes = [f"only {len(fused)} items pass the filters; {fusion.top} were asked for"] if len(fused) < fusion.top else []
         self._step(on_step, "fusion", fused, 0.9)
-        plain_request = json.loads(request.model_dump_json()) | {"reading": self.read(request.instruction).as_json()}
+        reading = self.read(request.instruction).as_json()
+        asked = {name: getattr(request, name) for name in ("category", "max_price", "min_price", "seen")}
+        reading["filters"] |= {name: value for name, value in asked.items() if value not in (None, "allow")}
+        plain_request = json.loads(request.model_dump_json()) | {"reading": reading}
         timings = {"prompt": 180.0, "prefixes": 41.2, "subsets": 63.7, "fusion": 0.9, "total": 285.8}
         prompt = pd.DataFrame({"position": [0], "kind": ["special"], "text": ["<start>"], "item": [-1]})
         return Trace(plain_request, prompt, prefixes, subsets.drop(columns=["plain"]), fused, sigma, notes, timings)

@@ -57,3 +57,10 @@ def test_no_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no such workspace" in str(app.error[0].value)
     assert "<b>here" not in str(app.error[0].value).replace("\\<", "")
     assert any("python -m backend build" in str(code.value) for code in app.code)
+
+
+def test_the_hint_is_put_away(opened: Opened) -> None:
+    app = opened()
+    assert "New here?" in html_of(app)
+    app.button("hint-Overview").click().run()
+    assert "New here?" not in html_of(app)

@@ -150,3 +150,58 @@ def test_an_unchanged_request_is_not_computed_again(opened: Opened, bench: FakeW
     app.segmented_control("compare-mode").set_value("Best prefix only").run()
     assert len(calls) == 1  # only the other list
     assert not app.exception
+
+
+def test_a_filter_of_a_control_is_let_go_of(opened: Opened) -> None:
+    app = opened("recommend", q="milk", max="4", category="Milk")
+    app.button("drop-max_price").click().run()
+    assert app.number_input("max_price").value is None
+    assert app.selectbox("category").value == "Milk"
+    app.button("drop-category").click().run()
+    assert json.loads(app.session_state["answer"][0])["category"] is None
+    assert not [button for button in app.button if str(button.key).startswith("drop-")]
+
+
+def test_a_filter_of_the_text_is_let_go_of(opened: Opened) -> None:
+    app = opened("recommend", q="frozen pizza under $4")
+    assert "about Frozen pizza" in html_of(app)
+    app.button("drop-max_price").click().run()
+    assert app.text_input("instruction").value == "frozen pizza"
+    assert "price ≤" not in html_of(app)
+    assert not app.exception
+
+
+def test_an_item_is_added_to_the_basket(opened: Opened, bench: FakeWorkbench) -> None:
+    app = opened("recommend", user="107")
+    first = str(app.session_state["answer"][1].items["item_id"].iat[0])
+    app.button("add-list-1").click().run()
+    asked = json.loads(app.session_state["answer"][0])
+    assert asked["user"] is None
+    assert asked["profile"] == bench.shopper("107").profile
+    assert asked["history"][-1] == first
+    oldest = bench.shopper("107").baskets[-1].items["item_id"].iat[0]
+    assert asked["history"][0] == oldest
+    again = str(app.session_state["answer"][1].items["item_id"].iat[1])
+    app.button("add-list-2").click().run()
+    history = json.loads(app.session_state["answer"][0])["history"]
+    assert history[-1] == again
+    assert len(history) == len(set(history))  # each item once
+    assert not app.exception
+
+
+def test_the_inspector_leads_on(opened: Opened) -> None:
+    app = opened("recommend")
+    app.button("open-list-2").click().run()
+    assert not app.exception
+    item = str(app.session_state["answer"][1].items["item_id"].iat[1])
+    app.button("inspector-add").click().run()
+    assert json.loads(app.session_state["answer"][0])["history"][-1] == item
+
+
+def test_a_link_to_a_composed_shopper_replaces_the_one_in_focus(opened: Opened) -> None:
+    app = opened("recommend", user="107")
+    app.query_params.clear()
+    app.query_params["basket"] = "i0005,i0007"
+    app.run()
+    asked = json.loads(app.session_state["answer"][0])
+    assert (asked["user"], asked["history"]) == (None, ["i0005", "i0007"])
