@@ -18,8 +18,7 @@ from backend.data import schema as s
 from backend.errors import RequestError, SigmascopeError
 from backend.grounding.agreement import measure, same_type
 from backend.grounding.atlas import AtlasSettings, place, project
-from backend.grounding.neighbours import K, Index, neighbour_lists, overlap
-from backend.grounding.regions import regions
+from backend.grounding.neighbours import Index, K, neighbour_lists, overlap
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.vectors import SPACES, Vectors, kept_prefixes
 from backend.workspace import fingerprint
@@ -114,10 +113,18 @@ class LatentSpace:
         if name not in self._kept:
             stored = self.shelf.table(name)
             if stored is None:
+                from backend.grounding.regions import regions  # scikit-learn takes its time
+
                 stored = regions(xy, self._items[s.CATEGORY], self._items[s.DEPARTMENT], settings.seed)
                 self.shelf.put_table(name, stored)
             self._kept[name] = stored
         return self._kept[name]
+
+    def purchases(self) -> np.ndarray:
+        """How often every item was bought. Shape: (n_items,)."""
+        if "purchases" not in self._kept:
+            self._kept["purchases"] = np.bincount(self._dataset().events[s.EVENT_ITEM], minlength=len(self._items))
+        return self._kept["purchases"]
 
     # neighbours --------------------------------------------------------------------------------------------------------
 
@@ -170,7 +177,7 @@ class LatentSpace:
         Of equals, those bought most come first.
         """
         items, kept = self._items, self.agreement(left, right)
-        bought = np.bincount(self._dataset().events[s.EVENT_ITEM], minlength=len(items))
+        bought = self.purchases()
         order = np.lexsort([-bought, np.where(np.isfinite(kept), kept, 2.0)])[:limit]
         table = items.iloc[order][[s.ITEM, s.TITLE, s.CATEGORY, s.DEPARTMENT]].reset_index(drop=True)
         table.insert(0, "row", order)

@@ -1,9 +1,9 @@
 """The four spaces of a workspace, as vectors: where each comes from, and how a text or a query gets into it.
 
-    text      all-MiniLM-L6-v2 of the item's text            made from the dataset stage, kept on the shelf (minutes to make)
-    id        behaviour, PPMI-SVD of shared baskets          stored in the grounding stage
-    grounded  the text after multi-view grounding            stored in the grounding stage
-    fused     the soft item token, what h_k is compared with made by the model from its store
+text      all-MiniLM-L6-v2 of the item's text            made from the dataset stage, kept on the shelf (minutes to make)
+id        behaviour, PPMI-SVD of shared baskets          stored in the grounding stage
+grounded  the text after multi-view grounding            stored in the grounding stage
+fused     the soft item token, what h_k is compared with made by the model from its store
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from backend.data import schema as s
 from backend.errors import RequestError, WorkspaceError
@@ -130,6 +131,19 @@ class Vectors:
         codes = np.array(kept_prefixes(answer)["codes"].tolist(), np.int64).reshape(-1, generator.model.levels)
         return normalised(generator.runner.queries(state, codes)[0])
 
+    def sids(self) -> np.ndarray | None:
+        """Semantic IDs of all items; None where there are none. Shape: (n_items, levels)."""
+        if not self.workspace.has("tokens"):
+            return None
+        return self.workspace.stage("tokens").arrays("store")["sids"].astype(np.int64)
+
+    def measured(self) -> pd.DataFrame | None:
+        """Figures of the evaluation for each item (item, then a column a figure); None where there are none."""
+        if not self.workspace.has("evaluation"):
+            return None
+        stage = self.workspace.stage("evaluation")
+        return stage.table("items") if (stage.path / "items.parquet").is_file() else None
+
     def _text_name(self) -> str:
         return f"text-{self.source('text')}"
 
@@ -145,8 +159,8 @@ class Vectors:
         return vectors
 
 
-def kept_prefixes(answer: Recommendation) -> Any:
-    """The prefixes of a recommendation that items were looked for in, best first (a frame as `Trace.prefixes`)."""
+def kept_prefixes(answer: Recommendation) -> pd.DataFrame:
+    """The prefixes of a recommendation that items were looked for in, best first (columns as in `Trace.prefixes`)."""
     prefixes = answer.trace.prefixes
     kept = prefixes[prefixes["kept"].astype(bool)]
     return kept[kept["level"] == kept["level"].max()].sort_values("probability", ascending=False, ignore_index=True)

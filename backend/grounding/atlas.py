@@ -38,8 +38,8 @@ _SHARPNESS = 30.0  # weight e^(30·cos): a neighbour that is nearer by 0.1 count
 class AtlasSettings(Frozen):
     """How a map is laid out."""
 
-    n_neighbors: int = Field(15, ge=2, le=200)  # few: fine structure; many: the large picture
-    min_dist: float = Field(0.1, ge=0, le=0.99)  # how tightly points may be packed
+    n_neighbors: int = Field(30, ge=2, le=200)  # few: fine structure; many: the large picture
+    min_dist: float = Field(0.4, ge=0, le=0.99)  # how tightly points may be packed
     seed: int = Field(7, ge=0, le=2**31 - 1)  # of UMAP and of the sample
     metric: Literal["cosine"] = "cosine"  # in every space: that is what the model itself compares by
     max_points: int = Field(100_000, ge=100)  # more items than this are sampled

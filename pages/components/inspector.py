@@ -7,6 +7,7 @@ import streamlit as st
 from backend import figures
 from backend.workbench import Workbench
 from pages.components import chips
+from pages.components.navigation import LATENT_SPACE
 from pages.components.text import count, esc, money
 
 
@@ -24,6 +25,9 @@ def inspect(bench: Workbench, item_id: str) -> None:
     }  # fmt: skip
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts.items() if str(value).strip())
     st.html(f'<dl class="sg-facts">{rows}<dt>semantic ID</dt><dd>{chips.sid(str(item["sid"] or ""), soft=True) or "–"}</dd></dl>')
+    st.page_link(
+        str(LATENT_SPACE), label="Show on the map", icon=":material/bubble_chart:", query_params={"item": str(item["item_id"])}
+    )
     if len(item["weekly"]):
         st.html('<div class="sg-small">Purchases by week</div>')
         st.plotly_chart(figures.sales(item["weekly"]), key="sales", config={"displayModeBar": False})

@@ -9,14 +9,18 @@ from streamlit.navigation.page import Page
 
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW, RECOMMEND = PAGES / "overview.py", PAGES / "recommend.py"
+LATENT_SPACE = PAGES / "latent_space.py"
 QUESTIONS = {  # title → what the page answers; shown in the sidebar and under the title
     "Overview": "What do I have here, and is it any good?",
     "Recommend": "What does the model propose, and by which path?",
+    "Latent space": "What lies near what, and in which sense?",
 }
 ABOUT = {
     "Overview": "The loaded workspace: its data, its model, how well it recommends as measured, and which stage is out of date.",
     "Recommend": "Choose a shopper, say what is wanted, and watch the three steps: prefixes are beamed, items are searched "
     "inside each kept prefix, and one list is fused. Force a prefix, drop a purchase or move a filter to see what changes.",
+    "Latent space": "Four spaces of the same items: by text, by behaviour, grounded (both), and fused (what the model compares with). "
+    "Two maps side by side; click a point for its neighbours in the original spaces, lasso a set, place a text, draw a shopper's path or a generation.",
 }
 
 
@@ -42,5 +46,6 @@ def pages() -> dict[str, list[Page]]:
         "": [
             st.Page(OVERVIEW, title="Overview", icon=":material/dashboard:", default=True),
             st.Page(RECOMMEND, title="Recommend", icon=":material/auto_awesome:"),
+            st.Page(LATENT_SPACE, title="Latent space", icon=":material/bubble_chart:"),
         ],
     }
