@@ -17,12 +17,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from backend.colouring import Shade
-from backend.figures import ACCENT, GREY, OTHER, short, three
+from backend.figures import ACCENT, OTHER, short, three
 from backend.frames import records
 
 GRID = 65_535  # places are whole numbers up to this
 MOST_TITLES = 20_000  # points that carry their title; above, a click tells it
 SCALE = "Viridis"
+_EDGE = {"width": 1.2, "color": "white"}
+_READABLE = {"size": 12, "shadow": "auto"}
 HEIGHT = 620  # pixels of one map; two side by side are lower
 
 
@@ -85,7 +87,11 @@ def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: S
     canvas = Canvas.of(xy)
     rows = canvas.rows
     places = canvas.at(xy[rows]).round().astype(np.uint16)
-    marker: dict[str, Any] = {"size": size[rows] if isinstance(size, np.ndarray) else size, "opacity": 0.78, "line": {"width": 0}}
+    marker: dict[str, Any] = {
+        "size": size[rows] if isinstance(size, np.ndarray) else size,
+        "opacity": 0.4 if _busy(marks) else 0.8,
+        "line": {"width": 0},
+    }
     marker |= _paint(shade, rows)
     points: dict[str, Any] = {
         "type": "scattergl", "mode": "markers", "x": places[:, 0], "y": places[:, 1], "marker": marker,
@@ -106,14 +112,15 @@ def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: S
     layout = {
         "height": height, "margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "showlegend": False, "hovermode": "closest", "dragmode": drag,
         "xaxis": {**axis, "range": list(box[0])}, "yaxis": {**axis, "range": list(box[1]), "scaleanchor": "x"},
-        "uirevision": revision, "selectionrevision": revision, "annotations": _labels(canvas, marks.labels),
+        "uirevision": revision, "selectionrevision": revision, "annotations": _labels(canvas, marks.labels, height),
     }  # fmt: skip
     return go.Figure({"data": traces, "layout": layout}, skip_invalid=False, _validate=False)
 
 
 def rows_of(points: Sequence[Mapping[str, Any]], xy: np.ndarray) -> list[int]:
     """The items behind what a figure reports as selected: by index for points, by `customdata` for marks over them."""
-    rows, found = Canvas.of(xy).rows, []
+    rows = Canvas.of(xy).rows
+    found: list[int] = []
     for point in points:
         if int(point.get("curve_number", 0)) == 0:
             index = point.get("point_index", point.get("point_number", -1))
@@ -177,7 +184,9 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
     near = on_map(marks.near)
     if near:
         at = canvas.at(xy[near])
-        traces.append(_rings(at, near, [short(str(titles[row]), 60) for row in near], 12, 1.6, GREY.replace("0.55", "0.95")))
+        traces.append(
+            _items(at, near, [short(str(titles[row]), 60) for row in near], {"size": 9, "color": "#22252B", "line": _EDGE})
+        )
     if marks.queries is not None and len(marks.queries):
         table = marks.queries[np.isfinite(marks.queries["x"])]
         at, phi = canvas.at(table[["x", "y"]].to_numpy()), table["phi"].to_numpy(float)
@@ -205,8 +214,12 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
     focus = on_map([marks.focus]) if marks.focus is not None else []
     if focus:
         title = short(str(titles[focus[0]]), 34)
-        ring = _rings(canvas.at(xy[focus]), focus, [title], 18, 3, ACCENT)
-        traces.append({**ring, "mode": "markers+text", "text": [f"<b>{title}</b>"], "textposition": "top center"})
+        mark = _items(
+            canvas.at(xy[focus]), focus, [title], {"size": 17, "color": ACCENT, "line": {"width": 2.5, "color": "white"}}
+        )
+        traces.append(
+            {**mark, "mode": "markers+text", "text": [f"<b>{title}</b>"], "textposition": "top center", "textfont": _READABLE}
+        )
     return traces
 
 
@@ -215,23 +228,30 @@ def _steady() -> dict[str, Any]:
     return {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
 
 
-def _rings(at: np.ndarray, rows: Sequence[int], hover: Sequence[str], size: float, width: float, colour: str) -> dict[str, Any]:
-    marker = {"symbol": "circle-open", "size": size, "color": colour, "line": {"width": width, "color": colour}}
+def _items(at: np.ndarray, rows: Sequence[int], hover: Sequence[str], marker: dict[str, Any]) -> dict[str, Any]:
     return {"type": "scatter", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "hovertext": list(hover), "hoverinfo": "text",
             "customdata": list(rows), "marker": marker, **_steady()}  # fmt: skip
 
 
-def _labels(canvas: Canvas, labels: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Names of dense regions, the largest first; one that would lie on another is left out."""
+def _busy(marks: Marks) -> bool:
+    """Whether something is drawn over the points that they should not drown."""
+    return any(value is not None for value in (marks.focus, marks.path, marks.queries, marks.chosen, marks.probe))
+
+
+def _labels(canvas: Canvas, labels: pd.DataFrame | None, width: int) -> list[dict[str, Any]]:
+    """Names of dense regions, the largest first; one that would lie on another is left out. `width`: of the map, in pixels."""
     out: list[dict[str, Any]] = []
     if labels is None or not len(labels):
         return out
     at = canvas.at(labels[["x", "y"]].to_numpy())
-    taken: list[np.ndarray] = []
-    for row, place in zip(records(labels), at, strict=True):
-        if any(abs(place[0] - other[0]) < 0.13 * GRID and abs(place[1] - other[1]) < 0.035 * GRID for other in taken):
+    taken: list[tuple[float, float, float]] = []
+    pixel = GRID / width
+    for row, (x, y) in zip(records(labels), at.tolist(), strict=True):
+        text = short(str(row["label"]), 22)
+        reach = len(text) * 3.4 * pixel  # half its width
+        if any(abs(x - x1) < reach + reach1 and abs(y - y1) < 17 * pixel for x1, y1, reach1 in taken):
             continue
-        taken.append(place)
-        out.append({"x": float(place[0]), "y": float(place[1]), "text": short(str(row["label"]), 22), "showarrow": False,
-                    "font": {"size": 11, "shadow": "auto"}, "yshift": 13, "captureevents": False})  # fmt: skip
+        taken.append((x, y, reach))
+        out.append({"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": 11, "shadow": "auto"}, "yshift": 13,
+                    "captureevents": False})  # fmt: skip
     return out

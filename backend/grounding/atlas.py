@@ -31,6 +31,7 @@ from backend.settings import Frozen
 from backend.workspace import fingerprint
 
 _ROOT = Path(__file__).resolve().parents[2]
+_WORKER = ("-m", "backend.grounding.umap_worker")
 _PLACED_BY = 8  # neighbours that place a point
 _SHARPNESS = 30.0  # weight e^(30·cos): a neighbour that is nearer by 0.1 counts twenty times
 
@@ -135,7 +136,7 @@ def _run(arrays: Mapping[str, np.ndarray], settings: AtlasSettings, report: Repo
         save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, folder / "input.safetensors")
         (folder / "settings.json").write_text(json.dumps(settings.model_dump()), "utf-8")
         with (folder / "log").open("w+", encoding="utf-8") as log:
-            command = [sys.executable, "-m", "backend.grounding.umap_worker", str(folder)]
+            command = [sys.executable, *_WORKER, str(folder)]
             worker = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
             ended = threading.Event()
             guard = threading.Thread(target=_end_when_cancelled, args=(worker, cancel, ended), daemon=True)

@@ -20,7 +20,8 @@ ABOUT = {
     "Recommend": "Choose a shopper, say what is wanted, and watch the three steps: prefixes are beamed, items are searched "
     "inside each kept prefix, and one list is fused. Force a prefix, drop a purchase or move a filter to see what changes.",
     "Latent space": "Four spaces of the same items: by text, by behaviour, grounded (both), and fused (what the model compares with). "
-    "Two maps side by side; click a point for its neighbours in the original spaces, lasso a set, place a text, draw a shopper's path or a generation.",
+    "Two maps side by side; click a point for its neighbours in the original spaces, lasso a set, place a text, draw a shopper's path or "
+    "a generation.",
 }
 
 

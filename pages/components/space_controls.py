@@ -18,11 +18,11 @@ def bar(bench: Workbench, colours: list[str], reasons: dict[str, str]) -> None:
     """The row over the maps; choices go to the session."""
     usable = [name for name in SPACES if not reasons[name]]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Left map", usable, key=state.key("a"), width=150, persist_state="session", format_func=_title)
-        st.selectbox("Right map", [*usable, NO_MAP], key=state.key("b"), width=150, persist_state="session", format_func=_title)
-        st.selectbox("Colour by", colours, key=state.key("colour"), width=190, persist_state="session")
+        st.selectbox("Left map", usable, key=state.key("a"), width=135, persist_state="session", format_func=_title)
+        st.selectbox("Right map", [*usable, NO_MAP], key=state.key("b"), width=135, persist_state="session", format_func=_title)
+        st.selectbox("Colour by", colours, key=state.key("colour"), width=165, persist_state="session")
         st.selectbox("Size by", ["one size", "purchases", "price"], key=state.key("size"), width=130, persist_state="session")
-        st.selectbox("Draw over it", state.OVERLAYS, key=state.key("over"), width=170, persist_state="session")
+        st.selectbox("Draw over it", state.OVERLAYS, key=state.key("over"), width=160, persist_state="session")
         with st.popover("Layout", icon=":material/tune:"):
             _layout()
     with st.container(horizontal=True, vertical_alignment="bottom"):

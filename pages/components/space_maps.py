@@ -50,8 +50,9 @@ class Maps:
             fly = tuple(xy[target].tolist())
         chosen = state.get("set")
         figure = figures_map.latent_map(
-            xy, self.shade, self.sizes, self.titles, marks, chosen=None if chosen is None else np.array(chosen, int), fly=fly,
-            revision=f"{name}-{state.get('fly')}-{state.get('flights')}", drag=str(state.get("drag") or "pan"), height=480 if self.two else figures_map.HEIGHT,
+            xy, self.shade, self.sizes, self.titles, marks, fly=fly, drag=str(state.get("drag") or "pan"),
+            chosen=None if chosen is None else np.array(chosen, int),
+            revision=f"{name}-{state.get('fly')}-{state.get('flights')}", height=480 if self.two else figures_map.HEIGHT,
         )  # fmt: skip
         key = f"space-map-{name}-{state.get('drawing') or 0}"
         st.plotly_chart(

@@ -77,7 +77,7 @@ def seed(bench: Workbench, colours: list[str]) -> list[str]:
         put(fly=fresh["item"])
     chosen = {field: params[name] for name, field in _LAYOUT.items() if name in params}
     try:
-        st.session_state[key("layout")] = AtlasSettings(**chosen) if chosen or seen is None else layout()  # type: ignore[arg-type]
+        st.session_state[key("layout")] = AtlasSettings(**chosen) if chosen or seen is None else layout()
     except ValidationError:
         bad += [name for name in _LAYOUT if name in params]
     return bad
