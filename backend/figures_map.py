@@ -24,7 +24,7 @@ GRID = 65_535  # places are whole numbers up to this
 MOST_TITLES = 20_000  # points that carry their title; above, a click tells it
 SCALE = "Viridis"
 _EDGE = {"width": 1.2, "color": "white"}
-_READABLE = {"size": 12, "shadow": "auto"}
+_AGE = [[0, "#FDE3CC"], [1, "#B34700"]]  # a path: pale = long ago
 HEIGHT = 620  # pixels of one map; two side by side are lower
 
 
@@ -112,7 +112,8 @@ def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: S
     layout = {
         "height": height, "margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "showlegend": False, "hovermode": "closest", "dragmode": drag,
         "xaxis": {**axis, "range": list(box[0])}, "yaxis": {**axis, "range": list(box[1]), "scaleanchor": "x"},
-        "uirevision": revision, "selectionrevision": revision, "annotations": _labels(canvas, marks.labels, height),
+        "uirevision": revision, "selectionrevision": revision,
+        "annotations": [*_labels(canvas, marks.labels, height), *_flags(canvas, xy, titles, marks)],
     }  # fmt: skip
     return go.Figure({"data": traces, "layout": layout}, skip_invalid=False, _validate=False)
 
@@ -158,10 +159,7 @@ def _paint(shade: Shade, rows: np.ndarray) -> dict[str, Any]:
         n = len(shade.names)
         steps = [[edge / n, colour] for row, colour in enumerate(shade.colours) for edge in (row, row + 1)]
         return {"color": codes, "colorscale": steps, "cmin": -0.5, "cmax": n - 0.5, "showscale": False}
-    bar = {"title": {"text": shade.title, "side": "right", "font": {"size": 11}}, "thickness": 8, "len": 0.6, "x": 1, "xanchor": "right",
-           "tickvals": [at for at, _ in shade.ticks], "ticktext": [label for _, label in shade.ticks], "tickfont": {"size": 10},
-           "outlinewidth": 0, "bgcolor": "rgba(0,0,0,0)"}  # fmt: skip
-    return {"color": codes, "colorscale": SCALE, "cmin": 0, "cmax": 255, "showscale": True, "colorbar": bar}
+    return {"color": codes, "colorscale": SCALE, "cmin": 0, "cmax": 255, "showscale": False}  # the page draws the scale once
 
 
 def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Marks) -> list[dict[str, Any]]:
@@ -179,7 +177,7 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
                        "line": {"color": "rgba(213,94,0,0.35)", "width": 1.2, "shape": "spline", "smoothing": 0.6}})  # fmt: skip
         traces.append({"type": "scatter", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "hovertext": hover, "hoverinfo": "text",
                        "customdata": told["row"].tolist(), **_steady(),
-                       "marker": {"size": 5 + 6 * age, "color": age, "colorscale": "Oranges", "cmin": -0.6, "cmax": 1,
+                       "marker": {"size": 5 + 6 * age, "color": age, "colorscale": _AGE, "cmin": 0, "cmax": 1,
                                   "line": {"width": 1, "color": "rgba(0,0,0,0.35)"}}})  # fmt: skip
     near = on_map(marks.near)
     if near:
@@ -206,20 +204,12 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
                        "customdata": table["row"].tolist(),
                        "marker": {"size": 16, "color": "#22252B", "line": {"width": 1.2, "color": "white"}}})  # fmt: skip
     if marks.probe is not None and np.isfinite(marks.probe[0]):
-        at = canvas.at(np.array([marks.probe[:2]]))
-        traces.append({"type": "scatter", "mode": "markers+text", "x": at[:, 0], "y": at[:, 1], "hoverinfo": "text", **_steady(),
-                       "hovertext": [f"“{short(marks.probe[2], 60)}”"], "text": [f"“{short(marks.probe[2], 24)}”"],
-                       "textposition": "top center", "customdata": [-1],
-                       "marker": {"symbol": "star", "size": 18, "color": "#E69F00", "line": {"width": 1.2, "color": "#22252B"}}})  # fmt: skip
+        star = {"symbol": "star", "size": 18, "color": "#E69F00", "line": {"width": 1.2, "color": "#22252B"}}
+        traces.append(_items(canvas.at(np.array([marks.probe[:2]])), [-1], [f"“{short(marks.probe[2], 60)}”"], star))
     focus = on_map([marks.focus]) if marks.focus is not None else []
     if focus:
-        title = short(str(titles[focus[0]]), 34)
-        mark = _items(
-            canvas.at(xy[focus]), focus, [title], {"size": 17, "color": ACCENT, "line": {"width": 2.5, "color": "white"}}
-        )
-        traces.append(
-            {**mark, "mode": "markers+text", "text": [f"<b>{title}</b>"], "textposition": "top center", "textfont": _READABLE}
-        )
+        mark = {"size": 17, "color": ACCENT, "line": {"width": 2.5, "color": "white"}}
+        traces.append(_items(canvas.at(xy[focus]), focus, [short(str(titles[focus[0]]), 60)], mark))
     return traces
 
 
@@ -236,6 +226,20 @@ def _items(at: np.ndarray, rows: Sequence[int], hover: Sequence[str], marker: di
 def _busy(marks: Marks) -> bool:
     """Whether something is drawn over the points that they should not drown."""
     return any(value is not None for value in (marks.focus, marks.path, marks.queries, marks.chosen, marks.probe))
+
+
+def _flags(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Marks) -> list[dict[str, Any]]:
+    """Names of the item in focus and of the typed text, above everything."""
+    out = []
+    if marks.probe is not None and np.isfinite(marks.probe[0]):
+        out.append((canvas.at(np.array([marks.probe[:2]]))[0], f"“{short(marks.probe[2], 30)}”", "#E69F00", "#22252B"))
+    if marks.focus is not None and np.isfinite(xy[marks.focus, 0]):
+        out.append((canvas.at(xy[[marks.focus]])[0], short(str(titles[marks.focus]), 34), "#4C51BF", "white"))
+    return [
+        {"x": float(at[0]), "y": float(at[1]), "text": text, "showarrow": True, "arrowhead": 0, "arrowwidth": 1.5, "arrowcolor": ground,
+         "ax": 0, "ay": -34, "bgcolor": ground, "font": {"size": 11, "color": ink}, "borderpad": 3}
+        for at, text, ground, ink in out
+    ]  # fmt: skip
 
 
 def _labels(canvas: Canvas, labels: pd.DataFrame | None, width: int) -> list[dict[str, Any]]:

@@ -235,7 +235,7 @@ class LatentSpace:
 
     def report(self) -> dict[str, Any] | None:
         """The alignment report (see `grounding.agreement`) with the grounding stage's own figures as `views`; None until made."""
-        stored = self.shelf.json(self._report_name())
+        stored = self.shelf.json(self.report_name())
         if not isinstance(stored, dict) or "overlap" not in stored:
             return None
         return {**stored, "views": self.vectors.workspace.stage("grounding").metrics.get("views") or []}
@@ -248,7 +248,7 @@ class LatentSpace:
         report(Progress("report", 0, 1, "counting what is bought together"))
         held, recall = self._together(vectors)
         pairs = {"same type": same_type(self._items[s.TYPE]), "bought together (held out)": held}
-        self.shelf.put_json(self._report_name(), measure(vectors, lists, pairs, recall))
+        self.shelf.put_json(self.report_name(), measure(vectors, lists, pairs, recall))
 
     def _together(self, vectors: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, dict[str, Any]]]:
         """Held-out pairs of items bought together, and the recall@10 of them in each space."""
@@ -264,7 +264,8 @@ class LatentSpace:
         found = {name: pairs.held_recall(rows, view, dataset.n_items, known, K) for name, rows in vectors.items()}
         return view.held, {name: {"value": value, "n": n} for name, (value, n) in found.items()}
 
-    def _report_name(self) -> str:
+    def report_name(self) -> str:
+        """The report's name on the shelf, by the stages that are there."""
         sources = [self.vectors.source(name) for name, reason in self.available().items() if not reason]
         return "report-" + fingerprint(sources)
 

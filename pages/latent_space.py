@@ -47,7 +47,7 @@ def load(bench: Workbench, spaces: list[str]) -> None:
         with st.spinner("The model is being loaded; this happens once."):
             bench.generator()
     if own.get("over") == own.GENERATION and st.session_state.get("answer") is None:
-        asked = Request(user=bench.example_shopper(), instruction=bench.suggestions()[1])
+        asked = Request(user=bench.example_shopper(), instruction=bench.suggestions()[0])
         st.session_state["answer"] = (asked.model_dump_json(), bench.recommend(asked))
         st.caption(f"Nothing was asked in this session yet, so this is an example: “{md(asked.instruction)}”.")
 
@@ -82,7 +82,7 @@ with state.guard():
     maps.legend()
     notes(bench, left, right)
     item, chosen, moved, report = st.tabs(
-        ["Item and its neighbours", f"Chosen items ({len(own.get('set') or [])})", "Most moved", "Do the spaces agree?"]
+        ["Item and its neighbours", f"Chosen items ({len(own.get('set') or []):,})", "Most moved", "Do the spaces agree?"]
     )
     with item:
         space_tables.text_neighbours(bench, left, right)

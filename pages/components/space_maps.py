@@ -16,9 +16,11 @@ from backend.vectors import SPACES
 from backend.workbench import Workbench
 from pages.components import chips
 from pages.components import space_state as state
-from pages.components.text import count, md
+from pages.components.text import count, esc, md
 
 CONFIG = {"scrollZoom": True, "displaylogo": False, "modeBarButtonsToRemove": ["toImage", "zoom2d", "autoScale2d"]}
+
+LEGEND = 26  # groups that the legend names
 
 
 class Maps:
@@ -61,13 +63,15 @@ class Maps:
         )  # fmt: skip
 
     def legend(self) -> None:
-        """Which colour is which group."""
+        """Which colour is which group, or which value."""
         names, colours = list(self.shade.names), dict(zip(self.shade.names, self.shade.colours, strict=True))
-        if len(names) > 26:
-            rest = f" · {len(names) - 26} more; colours repeat after 24" if len(names) > 26 else ""
-            st.html(f'{chips.legend(names[:26], colours)}<div class="sg-small">{rest}</div>')
-        elif names:
-            st.html(chips.legend(names, colours))
+        if not names:
+            marks = "".join(f"<span>{esc(label)}</span>" for _, label in self.shade.ticks)
+            st.html(f'<div class="sg-scale"><b>{esc(self.shade.title)}</b><div><i></i><div>{marks}</div></div></div>')
+            return
+        rest = len(names) - LEGEND
+        more = f'<div class="sg-small">and {rest} more; colours repeat after 24</div>' if rest > 0 else ""
+        st.html(chips.legend(names[:LEGEND], colours) + more)
 
     def _marks(self, name: str, xy: np.ndarray) -> Marks:
         near: list[int] = []
