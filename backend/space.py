@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,8 @@ class LatentSpace:
     def __init__(self, vectors: Vectors, dataset: Callable[[], s.Dataset]) -> None:
         self.vectors, self.shelf, self._dataset = vectors, vectors.shelf, dataset
         self._kept: dict[str, Any] = {}  # what was made in this process, by the name it has on the shelf
-        self._lock = threading.RLock()
+        self._locks = {name: threading.Lock() for name in SPACES}  # one each: a job that encodes texts holds up nobody else
+        self._of_text = lru_cache(maxsize=256)(vectors.of_text)
 
     # what is there -----------------------------------------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class LatentSpace:
 
     def index(self, space: str, report: Report = silent, cancel: CancelToken | None = None) -> Index:
         """Exact search in a space; its vectors are made if they have to be."""
-        with self._lock:
+        with self._locks[space]:
             name = f"index-{space}-{self.vectors.source(space)}"
             if name not in self._kept:
                 self._kept[name] = Index(self.vectors.load(space, report, cancel))
@@ -193,7 +195,7 @@ class LatentSpace:
         Raises:
             RequestError: an empty or very long text.
         """
-        vector = self.vectors.of_text(space, text)
+        vector = self._of_text(space, text)
         if vector is None:
             return None
         rows, cos = self.index(space).nearest(vector, k)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from backend import colouring
+from backend.atlas_files import ship
 from backend.errors import RequestError
 from backend.figures import OTHER
 from backend.generation.request import Request
@@ -166,3 +167,27 @@ def test_figures_of_the_evaluation_colour_items(
     shade = colouring.shade(space, bench.dataset.items, "hr@10", "text", "id")
     assert shade.known[:3].tolist() == [True, False, True]
     assert shade.codes[0] < shade.codes[2]
+
+
+def test_what_ships_is_everything_that_a_cold_page_needs(
+    bench: FakeWorkbench, own_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stub(monkeypatch, tmp_path)
+    space = fake_space(bench, laid_out=False)
+    monkeypatch.setattr("backend.grounding.pairs._MIN_HOUSEHOLDS", 1)
+    space.shelf.put_arrays(f"text-{space.vectors.source('text')}", {"vectors": space.index("text").vectors.astype(np.float16)})
+    size = ship(space, tmp_path / "atlas")
+    assert size == sum(path.stat().st_size for path in (tmp_path / "atlas").iterdir()) > 0
+    monkeypatch.setenv("SIGMASCOPE_CACHE", str(tmp_path / "elsewhere"))
+    cold = fake_space(bench, laid_out=False)
+    assert cold.missing(S, list(SPACES)) == list(SPACES)
+    cold.shelf.shipped = tmp_path / "atlas"
+    assert cold.missing(S, list(SPACES)) == []
+    report = cold.report()
+    assert report is not None
+    assert {(cell["left"], cell["right"]) for cell in report["overlap"]} >= {("text", "id"), ("grounded", "fused")}
+    assert [space["space"] for space in report["spaces"]] == list(SPACES)
+    assert report["views"][0]["view"] == "collaborative"
+    monkeypatch.setattr(cold.vectors, "load", None)  # nothing of this needs a vector
+    assert all(len(cold.lists(name)) == bench.dataset.n_items for name in SPACES)
+    assert all(set(cold.regions(name, S)) == {"label", "x", "y", "n", "share"} for name in SPACES)

@@ -57,6 +57,14 @@ def test_a_search_flies_to_the_item_and_shows_its_neighbours(laid: FakeWorkbench
     assert app.query_params["item"] == [item] or app.query_params["item"] == item
 
 
+def test_the_inspector_opens_and_leads_back(laid: FakeWorkbench, opened: Opened) -> None:
+    app = opened("latent_space", item="i0400")
+    app.button("space-details").click().run()
+    assert not app.exception
+    assert "item id" in html_of(app)
+    assert any("Show on the map" in str(link.proto.label) for link in app.get("page_link"))
+
+
 def test_the_link_restores_the_state(laid: FakeWorkbench, opened: Opened) -> None:
     app = opened(
         "latent_space", a="id", b="fused", colour="price", size="purchases", item="i0400", text="espresso pods", over=own.PATH
