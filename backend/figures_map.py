@@ -3,7 +3,7 @@
 - WebGL, and small: places are 16-bit, colours and sizes 8-bit numbers, points are known by their index (no text travels with
   them above 20,000 points). What is chosen keeps its colour; the rest turns grey and stays.
 - A fixed order of traces: the points are number 0; everything drawn over them (path, queries, chosen items, the item in focus) is a
-  few SVG marks with the row of their item as `customdata`.
+  few marks with the row of their item as `customdata`. They are WebGL too: plotly draws every SVG mark below every WebGL one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from backend.frames import records
 
 GRID = 65_535  # places are whole numbers up to this
 MOST_TITLES = 20_000  # points that carry their title; above, a click tells it
-SCALE = "Viridis"
+SCALE = ("#6A5ACD", "#3E7CB1", "#21918C", "#5EC962", "#E8C500")  # like viridis, but its ends hold on dark and on light ground
 _EDGE = {"width": 1.2, "color": "white"}
 _AGE = [[0, "#FDE3CC"], [1, "#B34700"]]  # a path: pale = long ago
 HEIGHT = 620  # pixels of one map; two side by side are lower
@@ -89,7 +89,7 @@ def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: S
     places = canvas.at(xy[rows]).round().astype(np.uint16)
     marker: dict[str, Any] = {
         "size": size[rows] if isinstance(size, np.ndarray) else size,
-        "opacity": 0.4 if _busy(marks) else 0.8,
+        "opacity": 0.5 if _busy(marks) else 0.8,
         "line": {"width": 0},
     }
     marker |= _paint(shade, rows)
@@ -159,7 +159,13 @@ def _paint(shade: Shade, rows: np.ndarray) -> dict[str, Any]:
         n = len(shade.names)
         steps = [[edge / n, colour] for row, colour in enumerate(shade.colours) for edge in (row, row + 1)]
         return {"color": codes, "colorscale": steps, "cmin": -0.5, "cmax": n - 0.5, "showscale": False}
-    return {"color": codes, "colorscale": SCALE, "cmin": 0, "cmax": 255, "showscale": False}  # the page draws the scale once
+    return {
+        "color": codes,
+        "colorscale": [[step / (len(SCALE) - 1), colour] for step, colour in enumerate(SCALE)],
+        "cmin": 0,
+        "cmax": 255,
+        "showscale": False,
+    }  # the page draws the scale once
 
 
 def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Marks) -> list[dict[str, Any]]:
@@ -173,9 +179,9 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
         told = marks.path[np.isfinite(xy[marks.path["row"].to_numpy(), 0])]
         at, age = canvas.at(xy[told["row"].to_numpy()]), np.linspace(0, 1, len(told))
         hover = [f"{short(str(row['title']), 60)}<br>{row['time']:%d %b %Y}, basket {row['basket']}" for row in records(told)]
-        traces.append({"type": "scatter", "mode": "lines", "x": at[:, 0], "y": at[:, 1], "hoverinfo": "skip",
-                       "line": {"color": "rgba(213,94,0,0.35)", "width": 1.2, "shape": "spline", "smoothing": 0.6}})  # fmt: skip
-        traces.append({"type": "scatter", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "hovertext": hover, "hoverinfo": "text",
+        traces.append({"type": "scattergl", "mode": "lines", "x": at[:, 0], "y": at[:, 1], "hoverinfo": "skip",
+                       "line": {"color": "rgba(213,94,0,0.35)", "width": 1.2}})  # fmt: skip
+        traces.append({"type": "scattergl", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "hovertext": hover, "hoverinfo": "text",
                        "customdata": told["row"].tolist(), **_steady(),
                        "marker": {"size": 5 + 6 * age, "color": age, "colorscale": _AGE, "cmin": 0, "cmax": 1,
                                   "line": {"width": 1, "color": "rgba(0,0,0,0.35)"}}})  # fmt: skip
@@ -190,7 +196,7 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
         at, phi = canvas.at(table[["x", "y"]].to_numpy()), table["phi"].to_numpy(float)
         hover = [f"<b>h of {row['prefix']}</b>, φ {three(row['phi'])}<br>nearest: {short(str(titles[row['nearest']]), 50)}, "
                  f"cos {three(row['cos'])}" for row in records(table)]  # fmt: skip
-        traces.append({"type": "scatter", "mode": "markers+text", "x": at[:, 0], "y": at[:, 1], "hovertext": hover, "hoverinfo": "text",
+        traces.append({"type": "scattergl", "mode": "markers+text", "x": at[:, 0], "y": at[:, 1], "hovertext": hover, "hoverinfo": "text",
                        "text": [name if share >= 0.04 else "" for name, share in zip(table["prefix"], phi, strict=True)],
                        "textposition": "top center", "textfont": {"size": 10}, "customdata": [-1] * len(table), **_steady(),
                        "marker": {"symbol": "diamond", "size": 8 + 16 * np.sqrt(phi / max(phi.max(initial=0), 1e-9)), "color": ACCENT,
@@ -198,7 +204,7 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
     if marks.chosen is not None and len(marks.chosen):
         table = marks.chosen[np.isfinite(xy[marks.chosen["row"].to_numpy(), 0])]
         at = canvas.at(xy[table["row"].to_numpy()])
-        traces.append({"type": "scatter", "mode": "markers+text", "x": at[:, 0], "y": at[:, 1], "hoverinfo": "text", **_steady(),
+        traces.append({"type": "scattergl", "mode": "markers+text", "x": at[:, 0], "y": at[:, 1], "hoverinfo": "text", **_steady(),
                        "hovertext": [f"place {row['rank']}: {short(str(row['title']), 60)}" for row in records(table)],
                        "text": [str(rank) for rank in table["rank"]], "textfont": {"size": 9, "color": "white"},
                        "customdata": table["row"].tolist(),
@@ -219,7 +225,7 @@ def _steady() -> dict[str, Any]:
 
 
 def _items(at: np.ndarray, rows: Sequence[int], hover: Sequence[str], marker: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "scatter", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "hovertext": list(hover), "hoverinfo": "text",
+    return {"type": "scattergl", "mode": "markers", "x": at[:, 0], "y": at[:, 1], "hovertext": list(hover), "hoverinfo": "text",
             "customdata": list(rows), "marker": marker, **_steady()}  # fmt: skip
 
 

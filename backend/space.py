@@ -224,14 +224,24 @@ class LatentSpace:
         )  # fmt: skip
 
     def generation(self, answer: Recommendation, settings: AtlasSettings) -> pd.DataFrame:
-        """The query vectors h_k of a recommendation, on the fused map: prefix · phi · x · y · nearest (row) · cos, best prefix first."""
-        index, vectors = self.index("fused"), self.vectors.queries(answer)
-        rows, cos = index.nearest(vectors, 1)
-        xy = self.map("fused", settings)
-        places = np.full((len(vectors), 2), np.nan) if xy is None else place(vectors, index, xy)
-        kept = kept_prefixes(answer)
-        return pd.DataFrame({"prefix": kept["prefix"], "phi": kept["probability"], "x": places[:, 0], "y": places[:, 1],
-                             "nearest": rows[:, 0], "cos": cos[:, 0]})  # fmt: skip
+        """The query vectors h_k of a recommendation, on the fused map, best prefix first.
+
+        Each is placed among the items of its own prefix, since it is compared with no others (step 2); across prefixes the h_k of
+        one prompt lie close together and would all be drawn on one spot.
+
+        Returns:
+            prefix · phi · x · y · nearest (row, inside the prefix) · cos.
+        """
+        vectors, queries, sids = self.index("fused").vectors, self.vectors.queries(answer), self.vectors.sids()
+        kept, xy = kept_prefixes(answer), self.map("fused", settings)
+        rows = []
+        for prefix, codes, phi, query in zip(kept["prefix"], kept["codes"], kept["probability"], queries, strict=True):
+            inside = np.arange(len(vectors)) if sids is None else np.flatnonzero((sids[:, : len(codes)] == codes).all(axis=1))
+            own = Index(vectors[inside])
+            near, cos = own.nearest(query[None], 1)
+            x, y = (np.nan, np.nan) if xy is None else place(query[None], own, xy[inside])[0]
+            rows.append((prefix, phi, x, y, int(inside[near[0, 0]]), float(cos[0, 0])))
+        return pd.DataFrame(rows, columns=["prefix", "phi", "x", "y", "nearest", "cos"])
 
     # the report --------------------------------------------------------------------------------------------------------
 

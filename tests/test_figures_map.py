@@ -100,6 +100,7 @@ def test_what_is_drawn_over_the_points() -> None:
     _, figure = drawn(10, marks=marks)
     held = [trace["customdata"] for trace in figure["data"] if "customdata" in trace]
     assert held == [[1, 2], [2, 3], [-1, -1], [3], [-1], [1]]  # item 4 has no place on this map
+    assert {trace["type"] for trace in figure["data"]} == {"scattergl"}  # plotly draws SVG marks below WebGL ones
     symbols = [trace["marker"].get("symbol") for trace in figure["data"][1:] if "marker" in trace]
     assert "diamond" in symbols
     assert "star" in symbols

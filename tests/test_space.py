@@ -131,9 +131,11 @@ def test_the_queries_of_a_generation(space: LatentSpace, bench: FakeWorkbench) -
     assert len(table) == 20
     assert table["phi"].is_monotonic_decreasing
     assert np.isfinite(table[["x", "y"]]).all(axis=None)
-    index = space.index("fused")
-    best = (index.vectors @ space.vectors.queries(answer).T).max(axis=0)
-    np.testing.assert_allclose(table["cos"], best, atol=1e-5)
+    vectors, sids, queries = space.index("fused").vectors, space.vectors.sids(), space.vectors.queries(answer)
+    for prefix, nearest, cos, query in zip(table["prefix"], table["nearest"], table["cos"], queries, strict=True):
+        inside = np.flatnonzero(sids[:, 0] == int(prefix[1:]))  # compared with the items of its own prefix, no others
+        assert nearest in inside
+        assert cos == pytest.approx(float((vectors[inside] @ query).max()), abs=1e-5)
 
 
 def test_colours_of_everything(space: LatentSpace, bench: FakeWorkbench) -> None:

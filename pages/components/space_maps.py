@@ -66,8 +66,10 @@ class Maps:
         """Which colour is which group, or which value."""
         names, colours = list(self.shade.names), dict(zip(self.shade.names, self.shade.colours, strict=True))
         if not names:
+            ground = ",".join(figures_map.SCALE)
             marks = "".join(f"<span>{esc(label)}</span>" for _, label in self.shade.ticks)
-            st.html(f'<div class="sg-scale"><b>{esc(self.shade.title)}</b><div><i></i><div>{marks}</div></div></div>')
+            bar = f'<i style="background:linear-gradient(90deg,{ground})"></i>'
+            st.html(f'<div class="sg-scale"><b>{esc(self.shade.title)}</b><div>{bar}<div>{marks}</div></div></div>')
             return
         rest = len(names) - LEGEND
         more = f'<div class="sg-small">and {rest} more; colours repeat after 24</div>' if rest > 0 else ""
@@ -140,7 +142,7 @@ def notes(bench: Workbench, left: str, right: str) -> None:
                    "Another shopper is chosen on the Recommend page.")  # fmt: skip
     if over == state.GENERATION:
         where = "" if "fused" in (left, right) else " The query vectors live in the fused space: choose it for one of the maps."
-        st.caption("◆ a query vector h of a kept prefix, sized by φ, placed among the items nearest to it · ● the items of the list, by "
+        st.caption("◆ a query vector h of a kept prefix, sized by φ, placed among the nearest items of its prefix · ● the items of the list, by "
                    f"place.{where}")  # fmt: skip
     if text and "id" in (left, right):
         st.caption("Nobody ever bought a text, so it has no place in the behaviour space.")
