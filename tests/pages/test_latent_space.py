@@ -11,8 +11,9 @@ from backend.grounding import atlas
 from backend.serving.jobs import jobs
 from pages.components import space_maps
 from pages.components import space_state as own
+from pages.components import state as shared
 from tests.grounding.test_atlas import stub
-from tests.pages.conftest import Opened, html_of
+from tests.pages.conftest import ROOT, Opened, html_of
 from tests.pages.fake import INJECTION, FakeWorkbench, fake_workspace
 from tests.pages.fake_space import fake_space
 
@@ -172,6 +173,43 @@ def test_without_a_model_three_spaces_are_left(own_cache: Path, bench: FakeWorkb
     assert app.selectbox(own.key("a")).options == ["Text", "Behaviour", "Grounded"]
     assert any("Fused" in str(info.value) and "train" in str(info.value) for info in app.info)
     assert "<b>Grounded</b>" in html_of(app)
+
+
+def test_on_a_workspace_that_the_commands_made(
+    trained: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The real vectors, generator and report; only UMAP is stood in for."""
+    stub(monkeypatch, tmp_path)
+    monkeypatch.setenv(shared.WORKSPACE_VARIABLE, str(trained))
+    shared.workbench.clear()
+    space = shared.current().space
+    space.prepare(own._BLANK, ["text", "id", "grounded", "fused"])
+    space.make_report()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300).run()
+    app.switch_page("pages/latent_space.py")
+    for name, value in {
+        "a": "fused",
+        "over": own.GENERATION,
+        "text": "ground beef",
+        "item": "t-000",
+        "colour": "SID level 1",
+    }.items():
+        app.query_params[name] = value
+    app.run()
+    shared.workbench.clear()
+    assert not app.exception
+    assert not app.error, app.error[0].value
+    drawn = html_of(app)
+    assert "Nearest to “ground beef”" in drawn
+    assert "Ground beef" in drawn
+    assert "Nearest in Fused" in drawn
+    assert "What grounding gained" in drawn
+    answer = app.session_state["answer"][1]
+    queries = space.generation(answer, own._BLANK)
+    assert len(queries) == int(answer.trace.prefixes["kept"].sum())
+    best = answer.trace.subsets.groupby("prefix")["cos"].max()  # what step 2 found, without a filter
+    for prefix, cos in zip(queries["prefix"], queries["cos"], strict=True):
+        assert cos == pytest.approx(best[prefix], abs=1e-4)
 
 
 def test_a_box_chooses_and_a_click_focuses(laid: FakeWorkbench, monkeypatch: pytest.MonkeyPatch) -> None:
