@@ -40,7 +40,7 @@ def regions(xy: np.ndarray, narrow: pd.Series, broad: pd.Series, seed: int = 7) 
     frame = pd.DataFrame({"cluster": cluster.labels_, "x": xy[rows, 0], "y": xy[rows, 1]})
     frame["narrow"], frame["broad"] = narrow.iloc[rows].to_numpy(str), broad.iloc[rows].to_numpy(str)
     overall = frame["narrow"].value_counts()
-    found = []
+    found: list[tuple[str, float, float, int, float]] = []
     for _, part in frame[frame["cluster"] >= 0].groupby("cluster"):
         inside = part["narrow"].value_counts()
         # most distinctive, not most frequent: n·log(lift), the gain in log-likelihood over "as everywhere"
