@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # these load torch; a page must not wait for them
     from backend.generation.generator import Generator
     from backend.generation.request import Request
     from backend.generation.trace import Trace
+    from backend.space import LatentSpace
 
 __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
@@ -104,6 +105,7 @@ class Workbench:
         self._lookup: Lookup | None = None
         self._generator: Any = None
         self._names: dict[int, pd.DataFrame] = {}
+        self._space: LatentSpace | None = None
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Workbench:
@@ -242,6 +244,17 @@ class Workbench:
         if levels not in self._names:
             self._names[levels] = explain.describe_prefixes(self.dataset.items, np.asarray(self.generator().sids), levels)
         return self._names[levels]
+
+    @property
+    def space(self) -> LatentSpace:
+        """The latent spaces (see `backend.space`)."""
+        if self._space is None:
+            from backend.space import LatentSpace
+            from backend.vectors import Vectors
+
+            vectors = Vectors(self.workspace, lambda: self.dataset, self.generator, lambda: self.ready)
+            self._space = LatentSpace(vectors, lambda: self.dataset)
+        return self._space
 
     # recommending ------------------------------------------------------------------------------------------------------
 

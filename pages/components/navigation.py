@@ -9,16 +9,27 @@ from streamlit.navigation.page import Page
 
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW, RECOMMEND = PAGES / "overview.py", PAGES / "recommend.py"
-EVIDENCE = PAGES / "evidence.py"
+SEMANTIC_IDS, LATENT_SPACE = PAGES / "semantic_ids.py", PAGES / "latent_space.py"
+FUSION, EVIDENCE = PAGES / "fusion.py", PAGES / "evidence.py"
 QUESTIONS = {  # title → what the page answers; shown in the sidebar and under the title
     "Overview": "What do I have here, and is it any good?",
     "Recommend": "What does the model propose, and by which path?",
+    "Semantic IDs": "Do the codes mean something?",
+    "Latent space": "What lies near what, and in which sense?",
+    "Fusion": "Which weighting serves my goal, and what does it cost?",
     "Evidence": "What was measured, by which command?",
 }
 ABOUT = {
     "Overview": "The loaded workspace: its data, its model, how well it recommends as measured, and which stage is out of date.",
     "Recommend": "Choose a shopper, say what is wanted, and watch the three steps: prefixes are beamed, items are searched "
     "inside each kept prefix, and one list is fused. Force a prefix, drop a purchase or move a filter to see what changes.",
+    "Semantic IDs": "Every item has a code of a few levels, found by quantising its vector. Open the tree level by level, see what a branch holds "
+    "and where the evaluation hits inside it; follow one item down its codes, edit its title, and see whether the codebook is healthy.",
+    "Latent space": "Four spaces of the same items: by text, by behaviour, grounded (both), and fused (what the model compares with). "
+    "Two maps side by side; click a point for its neighbours in the original spaces, lasso a set, place a text, draw a shopper's path or "
+    "a generation.",
+    "Fusion": "Move the weights of step 3: every evaluation example is ranked again at once, and each task's metrics are compared with a "
+    "reference. Search for the best trade-off on validation, then report the chosen setting once on test.",
     "Evidence": "Every figure comes from a file that a command wrote; command, commit, date, machine, seed and n stand beside it. "
     "What was not measured yet says so, with the command that measures it.",
 }
@@ -27,6 +38,9 @@ HINTS = {  # what to try first; shown under the title until it is put away
     "Overview": "New here? Open Recommend and type what you want: the list appears together with the way it came about.",
     "Recommend": "Try this: click a bar of step 1 to force its prefix, tap a purchase to take it out of the history, or let go of a filter "
     "with its ×. A click on an item tells everything about it.",
+    "Semantic IDs": "Click a branch of the tree to see what it holds; then edit the title of an item below and watch its code change.",
+    "Latent space": "Search an item to fly to it, then click its neighbours; draw a lasso around a cloud to get it as a table.",
+    "Fusion": "Drag one slider and watch every task's metrics move against the reference; grey is where they stood.",
     "Evidence": "Hover a dot for its interval and n. Every chart has its table, the command that made it, and a download.",
 }
 
@@ -53,6 +67,9 @@ def pages() -> dict[str, list[Page]]:
         "": [
             st.Page(OVERVIEW, title="Overview", icon=":material/dashboard:", default=True),
             st.Page(RECOMMEND, title="Recommend", icon=":material/auto_awesome:"),
+            st.Page(SEMANTIC_IDS, title="Semantic IDs", icon=":material/account_tree:"),
+            st.Page(LATENT_SPACE, title="Latent space", icon=":material/bubble_chart:"),
+            st.Page(FUSION, title="Fusion", icon=":material/tune:"),
             st.Page(EVIDENCE, title="Evidence", icon=":material/fact_check:"),
         ],
     }
