@@ -37,6 +37,10 @@ class WorkspaceError(SigmascopeError):
     """A workspace that is missing, damaged, mismatched, read-only or full."""
 
 
+class StorageError(SigmascopeError):
+    """A database that cannot be reached, is damaged, read-only or newer than the program; something too large to keep."""
+
+
 class WeightsError(SigmascopeError):
     """Base-model weights that are missing, incomplete or fail their checksum."""
 

@@ -39,6 +39,9 @@ ABOVE = {
     "bars",
     "commands",
     "bench",
+    "serving",
+    "storage",
+    "evidence",
     "__main__",
 }
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from backend.errors import SigmascopeError
 from backend.workbench import Workbench
 from pages.components.text import md
+
+if TYPE_CHECKING:  # SQLAlchemy loads when something is kept, not before the first page
+    from backend.storage import Store
 
 WORKSPACE_VARIABLE = "SIGMASCOPE_WORKSPACE"  # a folder to open instead of the demo
 
@@ -30,6 +34,22 @@ def current() -> Workbench:
         WorkspaceError: there is no such workspace.
     """
     return workbench(os.environ.get(WORKSPACE_VARIABLE) or None)
+
+
+@st.cache_resource(show_spinner=False)
+def _store(url: str | None) -> Store:
+    from backend.storage import open_store
+
+    return open_store(url)
+
+
+def store() -> Store:
+    """What people keep: presets, selections, votes; one store for all sessions.
+
+    Raises:
+        StorageError: the database cannot be opened.
+    """
+    return _store(os.environ.get("SIGMASCOPE_DATABASE") or None)
 
 
 def show_error(error: SigmascopeError) -> None:
