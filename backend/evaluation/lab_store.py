@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from backend.errors import WorkspaceError
-from backend.evaluation.lab_cases import GROUPS, TAIL, LabCases
+from backend.evaluation.lab_cases import GROUPS, TAIL, LabCases, starts
 from backend.settings import FusionSettings
 from backend.workspace import StageWriter, cache_dir, disk_error
 
@@ -83,7 +83,7 @@ def keep(lab: LabCases, fingerprint: str) -> None:
 
 def _about(lab: LabCases) -> dict[str, object]:
     return {"format": FORMAT, "shipped": lab.shipped.model_dump(), "beams": lab.beams, "codes": lab.first_logits.shape[1],
-            "households": lab.households, "cases": len(lab)}  # fmt: skip
+            "households": dict(lab.households), "cases": len(lab)}  # fmt: skip
 
 
 def _tables(lab: LabCases) -> dict[str, pd.DataFrame]:
@@ -105,8 +105,6 @@ def _tables(lab: LabCases) -> dict[str, pd.DataFrame]:
 
 
 def _assemble(tables: dict[str, pd.DataFrame], about: dict) -> LabCases:
-    from backend.evaluation.lab_cases import starts
-
     cases, codes, prefixes, candidates, targets = (tables[name] for name in TABLES)
     n, beams = int(about["cases"]), int(about["beams"])
     if len(cases) != n or len(prefixes) != n * beams or len(codes) != n * int(about["codes"]):
@@ -134,5 +132,5 @@ def _assemble(tables: dict[str, pd.DataFrame], about: dict) -> LabCases:
         target=targets["item"].to_numpy(np.int32),
         target_bought=targets["bought"].to_numpy(bool),
         target_offsets=starts(cases["targets"].to_numpy(np.int64)),
-        households=int(about["households"]),
+        households={str(name): int(n) for name, n in about["households"].items()},
     )

@@ -210,10 +210,11 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
             for group in range(1 if hidden else 0, tail.shape[2]):
                 own_tail = tail[row, k, group]
                 if own_tail[0] > -np.inf:
-                    moved = (sharp - scaled[row]) * own_tail[1] + (w_repeat - r0) * own_tail[2] + (w_popularity - p0) * own_tail[3]
-                    da, dp = sharp - scaled[row], w_popularity - p0
-                    bend = np.float32(0.5) * (da * da * own_tail[4] + dp * dp * own_tail[5]) + da * dp * own_tail[6]
-                    logit = own_tail[0] + moved + bend
+                    dc, dr, dp = sharp - scaled[row], w_repeat - r0, w_popularity - p0
+                    slope = dc * own_tail[1] + dr * own_tail[2] + dp * own_tail[3]
+                    bend = dc * dc * own_tail[4] + dr * dr * own_tail[5] + dp * dp * own_tail[6]
+                    twist = dc * dr * own_tail[7] + dc * dp * own_tail[8] + dr * dp * own_tail[9]
+                    logit = own_tail[0] + slope + np.float32(0.5) * bend + twist
                     if logit > peak:
                         total = total * np.exp(peak - logit) + np.float32(1.0)
                         peak = logit
