@@ -16,9 +16,11 @@ import pandas as pd
 from backend.data.schema import Dataset
 from backend.errors import WorkspaceError
 from backend.evaluation import lab_store
-from backend.evaluation.fusion_lab import FusionLab
+from backend.evaluation.fusion_lab import FusionLab, moved
 from backend.evaluation.lab_cases import CANDIDATES, SPLITS, LabCases, log_price
 from backend.evaluation.metrics import catalogue
+from backend.evaluation.optimise import optimise
+from backend.evaluation.why_moved import why
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
 from backend.workspace import StageWriter, Workspace
@@ -26,6 +28,7 @@ from backend.workspace import StageWriter, Workspace
 if TYPE_CHECKING:
     from backend.generation.generator import Generator
 
+__all__ = ["make", "moved", "open_labs", "optimise", "prepare", "stored", "why", "write_sample"]
 HOUSEHOLDS, MOST = 300, 3000  # of each split that are prepared: usual, largest number
 SHIPPED = (200, 250)  # households of each split, candidates of each example
 SEED = 7
@@ -88,7 +91,10 @@ def make(
     dataset = generator.dataset
     parts, tasks = split(dataset, dataset_settings(workspace)), registry(dataset)
     made: LabCases | None = None
-    windows: tuple[tuple[Literal["validation", "test"], pd.DataFrame], ...] = (("validation", parts.validation), ("test", parts.test))
+    windows: tuple[tuple[Literal["validation", "test"], pd.DataFrame], ...] = (
+        ("validation", parts.validation),
+        ("test", parts.test),
+    )
     for name, frame in windows:
         cases = build_cases(dataset, frame.head(households), tasks, SEED)
         if cases:
@@ -119,6 +125,8 @@ def prepare(
     return made
 
 
-def write_sample(workspace: Workspace, generator: Generator, shipped: FusionSettings, folder: Path, report: Report = silent) -> None:
+def write_sample(
+    workspace: Workspace, generator: Generator, shipped: FusionSettings, folder: Path, report: Report = silent
+) -> None:
     """Write a sample that is small enough to be shipped (about 6 MB) into a folder, such as a bundle's evaluation stage."""
     lab_store.save_lab(StageWriter(folder), make(workspace, generator, shipped, *SHIPPED, report=report))

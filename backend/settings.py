@@ -133,7 +133,11 @@ class LabSettings(FusionSettings):
     @property
     def beyond(self) -> list[str]:
         """Names of the moved knobs that `fusion` leaves out."""
-        own = {"strength": self.strength not in (0.0, 1.0), "value_weight": self.value_weight != 0, "diversity": self.diversity != 0}
+        own = {
+            "strength": self.strength not in (0.0, 1.0),
+            "value_weight": self.value_weight != 0,
+            "diversity": self.diversity != 0,
+        }
         return [name for name, moved in own.items() if moved]
 
 

@@ -47,7 +47,9 @@ def rows(workspace: str | None, repeats: int, report: Report, cancel: CancelToke
         for number, (name, update) in enumerate(MOVES.items()):
             times = _moves(lab, update, repeats, cancel)
             row = {"examples": len(lab), "candidates": lab.cases.candidates, "terms": name}
-            out.append(row | {"p50_ms": round(float(np.percentile(times, 50)), 2), "p95_ms": round(float(np.percentile(times, 95)), 2)})
+            out.append(
+                row | {"p50_ms": round(float(np.percentile(times, 50)), 2), "p95_ms": round(float(np.percentile(times, 95)), 2)}
+            )
             report(Progress("fusion", place * len(MOVES) + number + 1, total, f"{len(lab)} × {lab.cases.candidates}, {name}"))
     return out
 

@@ -59,7 +59,9 @@ class FusionLab:
     def __init__(self, cases: LabCases, facts: metrics.Catalogue, price: np.ndarray, seed: int = 7) -> None:
         self.cases, self.facts, self.price, self.seed = cases, facts, price, seed
         self.vectors = facts.vectors if facts.vectors is not None else np.zeros((facts.n_items, 1), np.float32)
-        self._plain = metrics.Catalogue(facts.category, facts.price, facts.surprise, facts.tail)  # diversity has its own, quicker way
+        self._plain = metrics.Catalogue(
+            facts.category, facts.price, facts.surprise, facts.tail
+        )  # diversity has its own, quicker way
         self._kept: OrderedDict[LabSettings, Scores] = OrderedDict()
         self._lock = threading.Lock()
         tasks = cases.cases["task"].to_numpy()
@@ -102,7 +104,9 @@ class FusionLab:
         began = time.perf_counter()
         lists = rescore(self.cases, self.rows, self.hide, setting, self.price, self.vectors)
         items, n = lists.items(self.cases), setting.top
-        measured = metrics.accuracy(items, self.targets, self.facts.price, (n,)) | metrics.listwise(items, self._plain, None, (n,))
+        measured = metrics.accuracy(items, self.targets, self.facts.price, (n,)) | metrics.listwise(
+            items, self._plain, None, (n,)
+        )
         values = {name: measured[name, n] for name in METRICS if (name, n) in measured}
         if self.facts.vectors is not None:
             values["diversity"] = spacing(items, self.vectors)
@@ -117,11 +121,16 @@ class FusionLab:
     def means(self, scores: Scores) -> pd.DataFrame:
         """Mean of every metric (columns) on every part (rows), `MEAN` last."""
         rows = {
-            part: {name: float(np.nanmean(column[own])) if np.isfinite(column[own]).any() else np.nan for name, column in scores.values.items()}
+            part: {
+                name: float(np.nanmean(column[own])) if np.isfinite(column[own]).any() else np.nan
+                for name, column in scores.values.items()
+            }
             | {"coverage": scores.coverage[part]}
             for part, own in self.parts.items()
         }
-        frame = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=[name for name in METRICS if name in {*scores.values, "coverage"}])
+        frame = pd.DataFrame.from_dict(rows, orient="index").reindex(
+            columns=[name for name in METRICS if name in {*scores.values, "coverage"}]
+        )
         frame.loc[MEAN] = frame.mean()
         return frame
 

@@ -25,7 +25,9 @@ from backend.generation.runner import log_softmax
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import FusionSettings
 
-PROBES: tuple[tuple[dict[str, float | bool | str], float], ...] = (  # changes of the shipped setting (and exponent of the price) to choose by
+PROBES: tuple[
+    tuple[dict[str, float | bool | str], float], ...
+] = (  # changes of the shipped setting (and exponent of the price) to choose by
     ({}, 0.0),
     ({"repeat_weight": 0.0, "popularity_weight": 0.0}, 0.0),
     ({"popularity_weight": -1.5}, 0.0),
@@ -179,7 +181,10 @@ def _choose(terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.
         for mask in (legal, legal & ~terms.bought):
             cos = np.where(mask, terms.cos, -np.inf)
             alive = np.where(mask.any(-1), log_phi, -np.inf)
-            score = fuse(alive, cos, setting, repeat=terms.repeat, popularity=terms.popularity)[0] + weight * price[np.maximum(terms.members, 0)]
+            score = (
+                fuse(alive, cos, setting, repeat=terms.repeat, popularity=terms.popularity)[0]
+                + weight * price[np.maximum(terms.members, 0)]
+            )
             score = score.reshape(chosen.shape)
             first = score if first is None else first
             _mark(chosen, score, np.full(len(score), share))
@@ -193,10 +198,8 @@ def _mark(chosen: np.ndarray, score: np.ndarray, count: np.ndarray) -> None:
     most = min(int(count.max(initial=0)), score.shape[1])
     if most < 1:
         return
-    if most < score.shape[1]:
-        columns = np.argpartition(-score, most - 1, axis=1)[:, :most]
-    else:
-        columns = np.broadcast_to(np.arange(most), score.shape)
+    every = np.broadcast_to(np.arange(most), (len(score), most))
+    columns = np.argpartition(-score, most - 1, axis=1)[:, :most] if most < score.shape[1] else every
     values = np.take_along_axis(score, columns, 1)
     order = np.argsort(-values, axis=1, kind="stable")
     columns, values = np.take_along_axis(columns, order, 1), np.take_along_axis(values, order, 1)

@@ -47,9 +47,11 @@ def load_lab(folder: Path) -> LabCases | None:
         if about["format"] != FORMAT:
             return None
         return _assemble({name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}, about)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         mend = "delete these files and prepare the examples again"
-        raise WorkspaceError(f"the stored examples of the fusion lab are damaged ({type(error).__name__})", str(folder), mend) from error
+        raise WorkspaceError(
+            f"the stored examples of the fusion lab are damaged ({type(error).__name__})", str(folder), mend
+        ) from error
 
 
 def cached(fingerprint: str) -> Path:
@@ -92,7 +94,9 @@ def _tables(lab: LabCases) -> dict[str, pd.DataFrame]:
         cases[f"scale_{name}"] = lab.scale[:, place]
     prefixes = {"code": lab.code.ravel(), "rest": lab.rest.ravel(), "size": np.diff(lab.offsets).astype(np.int16)}
     for group in range(GROUPS):
-        prefixes |= {f"{name}_{group}": lab.tail[:, :, group, place].ravel().astype(np.float16) for place, name in enumerate(TAIL)}
+        prefixes |= {
+            f"{name}_{group}": lab.tail[:, :, group, place].ravel().astype(np.float16) for place, name in enumerate(TAIL)
+        }
     return {
         "lab_cases": cases,
         "lab_codes": pd.DataFrame(

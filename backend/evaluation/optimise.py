@@ -35,7 +35,7 @@ MAX_TRIALS = 2000
 class Search:
     """What was found.
 
-    trials: one row a trial: number · setting (JSON) · front (bool) · one column a goal, "metric/part".
+    trials: one row a trial: number · setting (JSON) · front (bool) · one column a metric and part, "metric/part".
     """
 
     goals: tuple[tuple[str, str], ...]
@@ -80,7 +80,9 @@ def optimise(
     unknown = [name for name in knobs if name not in KNOBS]
     unknown += [f"{m}/{p}" for m, p in goals if m not in METRICS or p not in (*lab.parts, MEAN)]
     if unknown or not goals or not knobs:
-        raise RequestError(f"nothing to search for: {', '.join(unknown) or 'no goal or no knob'}", "optimise", "choose goals and knobs")
+        raise RequestError(
+            f"nothing to search for: {', '.join(unknown) or 'no goal or no knob'}", "optimise", "choose goals and knobs"
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler: Any = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(10, min(40, trials // 6)))
     study = optuna.create_study(
@@ -99,7 +101,8 @@ def optimise(
             setting = start
         means = lab.means(lab.score(setting))
         found = [float(means.loc[part, metric]) for metric, part in goals]
-        rows.append({"number": trial.number, "setting": setting.model_dump_json(), **{column(*goal): v for goal, v in zip(goals, found, strict=True)}})
+        every = {column(str(metric), str(part)): float(value) for (part, metric), value in means.stack().items()}
+        rows.append({"number": trial.number, "setting": setting.model_dump_json(), **every})
         report(Progress("optimise", len(rows), trials, "trials", {column(*goals[0]): found[0]}))
         return found
 

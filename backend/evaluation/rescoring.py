@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -76,7 +77,7 @@ def rescore(
         np.ascontiguousarray(value, np.float32), np.ascontiguousarray(vectors, np.float32), at, score,
     )  # fmt: skip
     cuts = np.linspace(0, q, _THREADS + 1).astype(int) if q >= 64 else np.array([0, q])
-    work = [_pool.submit(_pass, int(low), int(high), *arguments) for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
+    work = [_pool.submit(_pass, int(low), int(high), *arguments) for low, high in pairwise(cuts)]
     for each in work:
         each.result()
     return Lists(at, score)

@@ -45,12 +45,16 @@ def why(lab: FusionLab, question: int, before: Scores, after: Scores) -> Why:
     row, stored = int(lab.rows[question]), lab.cases
     left, right = before.lists.at[question], after.lists.at[question]
     at = np.array(list(dict.fromkeys([*right[right >= 0].tolist(), *left[left >= 0].tolist()])), np.int64)
-    ranks = {side: {int(j): place for place, j in enumerate(each, 1) if j >= 0} for side, each in (("left", left), ("right", right))}
+    ranks = {
+        side: {int(j): place for place, j in enumerate(each, 1) if j >= 0} for side, each in (("left", left), ("right", right))
+    }
     terms = {side: _terms(lab, row, at, each.setting) for side, each in (("left", before), ("right", after))}
     change = terms["right"] - terms["left"]
     change -= change.mean(0) if len(change) else 0.0
     targets = lab.targets[question]
-    frame = pd.DataFrame({"item": stored.item[at].astype(np.int64), **{s: [ranks[s].get(int(j), np.nan) for j in at] for s in ranks}})
+    frame = pd.DataFrame(
+        {"item": stored.item[at].astype(np.int64), **{s: [ranks[s].get(int(j), np.nan) for j in at] for s in ranks}}
+    )
     frame["left"], frame["right"] = frame["left"].astype(float), frame["right"].astype(float)
     frame["hit"] = np.isin(frame["item"], targets)
     frame["prefix"] = _beam(stored, row, at)

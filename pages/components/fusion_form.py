@@ -43,7 +43,9 @@ def write(setting: LabSettings) -> None:
 
 def now(default: LabSettings) -> LabSettings:
     """The setting that the sliders show."""
-    return LabSettings(**{**default.model_dump(), **{name: st.session_state.get(key(name), getattr(default, name)) for name in SHORT}})
+    return LabSettings(
+        **{**default.model_dump(), **{name: st.session_state.get(key(name), getattr(default, name)) for name in SHORT}}
+    )
 
 
 def reference(default: LabSettings) -> LabSettings:
@@ -55,7 +57,9 @@ def reference(default: LabSettings) -> LabSettings:
 def to_params(setting: LabSettings, default: LabSettings, before: str = "") -> dict[str, str]:
     """Address parameters of what differs from the shipped setting."""
     return {
-        f"{before}{short}": f"{getattr(setting, name):g}" if isinstance(getattr(setting, name), float) else str(getattr(setting, name))
+        f"{before}{short}": f"{getattr(setting, name):g}"
+        if isinstance(getattr(setting, name), float)
+        else str(getattr(setting, name))
         for name, short in SHORT.items()
         if getattr(setting, name) != getattr(default, name)
     }
