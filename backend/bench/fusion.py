@@ -26,7 +26,7 @@ MOVES: dict[str, dict[str, float]] = {
     "model + value + diversity": {"value_weight": 0.3, "diversity": 0.3},
 }
 _TASKS = ("JustForYou", "Category", "Query", "Discover")
-_ITEMS, _WIDTH, _BEAMS, _CODES = 5700, 256, 64, 64
+_WIDTH, _BEAMS, _CODES = 256, 64, 64
 
 
 def rows(workspace: str | None, repeats: int, report: Report, cancel: CancelToken) -> list[dict[str, Any]]:
@@ -68,19 +68,27 @@ def _moves(lab: FusionLab, update: dict[str, float], repeats: int, cancel: Cance
     return times[1:]
 
 
-def invented(examples: int, candidates: int, seed: int = 7) -> FusionLab:
-    """A lab over random terms: so many examples, all of one view, in four tasks."""
+def invented(examples: int, candidates: int, seed: int = 7, items: int = 5700, split: str = "test") -> FusionLab:
+    """A lab over random terms: so many examples in four tasks (those of one task have a second view, so there are more lists than examples)."""
     rng = np.random.default_rng(seed)
     n, m = examples, examples * candidates
     sizes = np.full((n, _BEAMS), candidates // _BEAMS)
     sizes[:, : candidates - sizes[0].sum()] += 1
-    item = np.concatenate([rng.permutation(_ITEMS)[:candidates] for _ in range(n)]).astype(np.int32)
+    item = np.concatenate([rng.permutation(items)[:candidates] for _ in range(n)]).astype(np.int32)
     held = rng.random(m) < 0.15
     tail = np.zeros((n, _BEAMS, GROUPS, len(TAIL)), np.float32)
     tail[..., 0] = rng.normal(3, 1, tail.shape[:3])
     tail[..., 0, 0] = -np.inf
     targets = rng.integers(1, 12, n)
-    frame = pd.DataFrame({"user": np.arange(n), "user_id": "", "start": 0, "split": "test", "instruction": ""})
+    frame = pd.DataFrame(
+        {
+            "user": np.arange(n),
+            "user_id": [str(row) for row in range(n)],
+            "start": 0,
+            "split": split,
+            "instruction": "an invented one",
+        }
+    )
     frame["task"] = np.repeat(_TASKS, -(-n // 4))[:n]
     target = item[np.repeat(np.arange(n) * candidates, targets) + rng.integers(0, candidates, targets.sum())]
     lab = LabCases(
@@ -92,8 +100,8 @@ def invented(examples: int, candidates: int, seed: int = 7) -> FusionLab:
         popularity=rng.integers(-32767, 32767, m, dtype=np.int16), bought=held, scale=np.tile(np.float32([1, 5, 2]) / 32767, (n, 1)),
         target=target, target_offsets=starts(targets), target_bought=rng.random(len(target)) < 0.5,
     )  # fmt: skip
-    vectors = rng.normal(size=(_ITEMS, _WIDTH)).astype(np.float32)
+    vectors = rng.normal(size=(items, _WIDTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    price = rng.gamma(2, 2, _ITEMS) + 0.3
-    facts = Catalogue(rng.integers(0, 150, _ITEMS), price, rng.gamma(4, 2, _ITEMS), rng.random(_ITEMS) < 0.5, vectors)
+    price = rng.gamma(2, 2, items) + 0.3
+    facts = Catalogue(rng.integers(0, 150, items), price, rng.gamma(4, 2, items), rng.random(items) < 0.5, vectors)
     return FusionLab(lab, facts, np.log(price / np.median(price)).astype(np.float32))

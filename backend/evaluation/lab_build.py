@@ -171,10 +171,10 @@ def _log_phi(terms: Terms, repeat_weight: float) -> np.ndarray:
 
 
 def _choose(terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.ndarray, candidates: int) -> np.ndarray:
-    """Mask of the candidates: the best under each probe, all items and new items alike; the room that is left goes to the shipped setting."""
+    """Mask of the candidates: the best under each probe, all items and new items alike; the room that is left goes to the shipped one."""
     chosen = np.zeros((len(legal), legal[0].size), bool)
     share = candidates // (2 * len(PROBES))
-    first = None
+    first: list[np.ndarray] = []
     for update, weight in PROBES:
         setting = shipped.model_copy(update={**update, "beams": legal.shape[1]})
         log_phi = _log_phi(terms, setting.repeat_weight)
@@ -186,10 +186,15 @@ def _choose(terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.
                 + weight * price[np.maximum(terms.members, 0)]
             )
             score = score.reshape(chosen.shape)
-            first = score if first is None else first
+            first = first if len(first) == 2 else [*first, score]
             _mark(chosen, score, np.full(len(score), share))
-    assert first is not None
-    _mark(chosen, np.where(chosen, -np.inf, first), candidates - chosen.sum(1))
+    room = candidates - chosen.sum(1)
+    for score, count in (
+        (first[1], room // 2),
+        (first[0], room),
+        (first[1], room),
+    ):  # what one view does not need, the other gets
+        _mark(chosen, np.where(chosen, -np.inf, score), np.minimum(count, candidates - chosen.sum(1)))
     return chosen.reshape(legal.shape)
 
 

@@ -115,26 +115,31 @@ def _assemble(tables: dict[str, pd.DataFrame], about: dict) -> LabCases:
         raise ValueError("the tables are not of one length")
     if int(prefixes["size"].sum()) != len(candidates) or int(cases["targets"].sum()) != len(targets):
         raise ValueError("the sizes do not add up")
-    tail = [[prefixes[f"{name}_{group}"].to_numpy(np.float32) for name in TAIL] for group in range(GROUPS)]
+    tail = [[_own(prefixes[f"{name}_{group}"], np.float32) for name in TAIL] for group in range(GROUPS)]
     own = ["user", "user_id", "start", "task", "split", "instruction"]
     return LabCases(
         cases=cases[own],
         shipped=FusionSettings(**about["shipped"]),
-        first_logits=codes["logit"].to_numpy(np.float32).reshape(n, -1),
-        first_prior=codes["prior"].to_numpy(np.float32).reshape(n, -1),
-        code=prefixes["code"].to_numpy(np.int16).reshape(n, beams),
-        rest=prefixes["rest"].to_numpy(np.float32).reshape(n, beams),
+        first_logits=_own(codes["logit"], np.float32).reshape(n, -1),
+        first_prior=_own(codes["prior"], np.float32).reshape(n, -1),
+        code=_own(prefixes["code"], np.int16).reshape(n, beams),
+        rest=_own(prefixes["rest"], np.float32).reshape(n, beams),
         tail=np.ascontiguousarray(np.array(tail, np.float32).transpose(2, 0, 1)).reshape(n, beams, GROUPS, len(TAIL)),
-        scaled=cases["scaled"].to_numpy(np.float32),
-        offsets=starts(prefixes["size"].to_numpy(np.int64)),
-        item=candidates["item"].to_numpy(np.int32),
-        cos=candidates["cos"].to_numpy(np.int16),
-        repeat=candidates["repeat"].to_numpy(np.int16),
-        popularity=candidates["popularity"].to_numpy(np.int16),
-        bought=candidates["bought"].to_numpy(bool),
-        scale=cases[["scale_cos", "scale_repeat", "scale_popularity"]].to_numpy(np.float32),
-        target=targets["item"].to_numpy(np.int32),
-        target_bought=targets["bought"].to_numpy(bool),
-        target_offsets=starts(cases["targets"].to_numpy(np.int64)),
+        scaled=_own(cases["scaled"], np.float32),
+        offsets=starts(_own(prefixes["size"], np.int64)),
+        item=_own(candidates["item"], np.int32),
+        cos=_own(candidates["cos"], np.int16),
+        repeat=_own(candidates["repeat"], np.int16),
+        popularity=_own(candidates["popularity"], np.int16),
+        bought=_own(candidates["bought"], bool),
+        scale=_own(cases[["scale_cos", "scale_repeat", "scale_popularity"]], np.float32),
+        target=_own(targets["item"], np.int32),
+        target_bought=_own(targets["bought"], bool),
+        target_offsets=starts(_own(cases["targets"], np.int64)),
         households={str(name): int(n) for name, n in about["households"].items()},
     )
+
+
+def _own(column: pd.Series | pd.DataFrame, kind: type) -> np.ndarray:
+    """A copy that may be written to: compiled code takes arrays that must not be for another type, and would be compiled twice."""
+    return np.array(column, kind, order="C")

@@ -48,7 +48,7 @@ def why(lab: FusionLab, question: int, before: Scores, after: Scores) -> Why:
     ranks = {
         side: {int(j): place for place, j in enumerate(each, 1) if j >= 0} for side, each in (("left", left), ("right", right))
     }
-    terms = {side: _terms(lab, row, at, each.setting) for side, each in (("left", before), ("right", after))}
+    terms = {side: terms_of(lab, row, at, each.setting) for side, each in (("left", before), ("right", after))}
     change = terms["right"] - terms["left"]
     change -= change.mean(0) if len(change) else 0.0
     targets = lab.targets[question]
@@ -77,8 +77,8 @@ def _beam(stored: LabCases, row: int, at: np.ndarray) -> np.ndarray:
     return np.searchsorted(stored.offsets[row * stored.beams : (row + 1) * stored.beams + 1], at, side="right") - 1
 
 
-def _terms(lab: FusionLab, row: int, at: np.ndarray, setting: LabSettings) -> np.ndarray:
-    """The terms of some candidates of a case. Shape: (len(at), 6), in the order of `TERMS` without diversity."""
+def terms_of(lab: FusionLab, row: int, at: np.ndarray, setting: LabSettings) -> np.ndarray:
+    """The terms of some candidates of a case; they sum to its score. Shape: (len(at), 6), in the order of `TERMS` without diversity."""
     stored, beam = lab.cases, _beam(lab.cases, row, at)
     first = log_softmax(stored.first_logits[row] + setting.repeat_weight * stored.first_prior[row])
     log_phi = first[stored.code[row]] + stored.rest[row]

@@ -85,7 +85,7 @@ def _draw(bench: Workbench, told: Why, n: int) -> None:
         event: Any = st.dataframe(
             table, hide_index=True, key=f"lab-why-{st.session_state.get('lab-inspected', 0)}", on_select="rerun",
             selection_mode="single-row", height=min(36 * len(table) + 40, 420),
-            column_config={"before": place, "now": place, **dict.fromkeys(used, term)},
+            column_config={"item": st.column_config.TextColumn(width=190), "before": place, "now": place, **dict.fromkeys(used, term)},
         )  # fmt: skip
         st.html(
             '<div class="sg-small">Numbers: change of a term in the log score, less its mean over both lists (what moves all alike moves none). '
