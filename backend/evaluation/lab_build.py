@@ -17,9 +17,9 @@ import pandas as pd
 
 from backend.data import schema as c
 from backend.evaluation.cases import Case
-from backend.evaluation.components import Components, key_of, repeat_of
+from backend.evaluation.components import Components, key_of
 from backend.evaluation.lab_cases import CANDIDATES, GROUPS, TAIL, LabCases, log_price, starts
-from backend.generation.fusion import fuse, sigma
+from backend.generation.fusion import fuse, item_priors, sigma
 from backend.generation.generator import Generator
 from backend.generation.runner import log_softmax
 from backend.progress import CancelToken, Progress, Report, silent
@@ -47,7 +47,7 @@ class Terms:
 
     Shape:
         first_logits, first_prior: (b, codes); code, rest: (b, K), rest -inf where there is no beam; members: (b, K, L) item rows, -1 padded;
-        cos, repeat, popularity: (b, K, L) logits: cos before σ/τ, the priors as the model weighs them; bought: (b, K, L).
+        cos, repeat, popularity: (b, K, L) logits: cos times the model's sureness, before σ/τ; the priors as the model weighs them; bought: (b, K, L).
     """
 
     first_logits: np.ndarray
@@ -69,13 +69,15 @@ def terms_of(generator: Generator, components: Components, cases: Sequence[Case]
     members = index.members[rows]  # (b, K, L)
     safe, batch = np.maximum(members, 0), np.arange(len(cases))[:, None, None]
     first_code = index.last.codes[:, 0] if index.prefix_levels else np.zeros(1, np.int64)
-    gates, table = components.gates[at], np.stack([repeat_of(case, n_items) for case in cases]).astype(np.float32)
+    weights = components.weights[at]  # (b, K, 1 + terms)
+    known = components.terms[components.record[at][:, None, None], safe].astype(np.float32)  # (b, K, L, terms)
+    repeat, popularity = item_priors(weights, known)
     held = np.zeros((len(cases), n_items), bool)
     for row, case in enumerate(cases):
         held[row, case.history] = True
     return Terms(
         components.first_logits[at], components.first_prior[at], first_code[rows], components.rest[at], members,
-        components.cos[at].astype(np.float32), gates[..., :1] * table[batch, safe], gates[..., 1:] * generator.popularity[safe],
+        np.where(members >= 0, components.cos[at].astype(np.float32) * weights[..., :1], -np.inf), repeat, popularity,
         held[batch, safe],
     )  # fmt: skip
 
