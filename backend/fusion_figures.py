@@ -19,7 +19,7 @@ NAMES: Mapping[str, tuple[str, str]] = {  # metric → its name with {n} for the
     "novelty": ("Novelty@{n}", "bits"),
 }  # fmt: skip
 BETTER, WORSE = "#14866d", "#c4432b"
-_COLUMNS, _ROW, _HEAD = 2, 24, 52
+_COLUMNS, _ROW, _HEAD = 2, 26, 54
 _SIDES = ((0.22, 0.6), (0.63, 1.0))  # of the columns, on the paper; the names of the parts stand before the first
 
 
@@ -82,7 +82,7 @@ def _panel(
     ]
     most = float(np.nanmax([own["high"].max(), own["value"].max(), own["reference"].max(), 1e-9]))
     axes = {
-        f"xaxis{axis}": {"domain": [left, right], "range": [0, 2.3 * most], "anchor": f"y{axis}", "visible": False, "fixedrange": True},
+        f"xaxis{axis}": {"domain": [left, right], "range": [0, 2.5 * most], "anchor": f"y{axis}", "visible": False, "fixedrange": True},
         f"yaxis{axis}": {
             "domain": list(height), "range": [len(parts) - 0.45, -0.55], "anchor": f"x{axis}", "fixedrange": True, "zeroline": False,
             "showgrid": False, "tickmode": "array", "tickvals": places, "ticktext": [short(part, 21) for part in parts],

@@ -69,7 +69,7 @@ def _draw(bench: Workbench, told: Why, n: int) -> None:
     marks = [f"{name_of(name, n)} {three(b)} {signed(b - a)}" for name, (a, b) in shown if np.isfinite(a) and np.isfinite(b)]
     about = f"Household {told.user_id} · “{told.instruction}” · {len(told.targets)} targets; ✓ = one of them"
     st.html(f'<div class="sg-small">{esc(about)}</div>{chips.tags(marks)}')
-    left, right = st.columns([0.52, 0.48], gap="large")
+    left, right = st.columns([0.44, 0.56], gap="medium")
     with left:
         st.html(aligned(items, "reference", "now", figures.department_colours(bench.departments())))
     with right:
@@ -78,14 +78,13 @@ def _draw(bench: Workbench, told: Why, n: int) -> None:
             st.html('<div class="sg-small">Nothing moved in this list.</div>')
             return
         table, used = _reasons(moved)
-        place: Any = st.column_config.NumberColumn(format="%d", width="small")
         term: Any = st.column_config.NumberColumn(
             format="%+.2f", help="Change of this term in the log score, less its mean over both lists."
         )
         event: Any = st.dataframe(
             table, hide_index=True, key=f"lab-why-{st.session_state.get('lab-inspected', 0)}", on_select="rerun",
             selection_mode="single-row", height=min(36 * len(table) + 40, 420),
-            column_config={"item": st.column_config.TextColumn(width=190), "before": place, "now": place, **dict.fromkeys(used, term)},
+            column_config={"item": st.column_config.TextColumn(width=180), **dict.fromkeys(used, term)},
         )  # fmt: skip
         st.html(
             '<div class="sg-small">Numbers: change of a term in the log score, less its mean over both lists (what moves all alike moves none). '
@@ -100,7 +99,9 @@ def _draw(bench: Workbench, told: Why, n: int) -> None:
 def _reasons(moved: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table of reasons, and which of its columns are terms (only those that changed)."""
     used = {name: told for name, told in TERMS.items() if moved[name].abs().max() > 5e-4}
-    table = pd.DataFrame({"item": moved["title"], "before": moved["left"], "now": moved["right"]})
+    places = ["–" if pd.isna(place) else f"{place:.0f}" for place in (*moved["left"], *moved["right"])]
+    steps = [f"{left} → {right}" for left, right in zip(places[: len(moved)], places[len(moved) :], strict=True)]
+    table = pd.DataFrame({"item": moved["title"], "place": steps})
     table["moved by"] = [TERMS.get(name, "others") for name in moved["mover"]]
     for name, told in used.items():
         table[told] = moved[name]
