@@ -55,7 +55,7 @@ def multiples(frame: pd.DataFrame, parts: Sequence[str], metrics: Sequence[str],
     for index, metric in enumerate(metrics):
         row, column = divmod(index, _COLUMNS)
         box = (row * (_HEAD + _ROW * len(parts)) + 24) / height, ((row + 1) * (_HEAD + _ROW * len(parts)) - 20) / height
-        own = frame[frame["metric"] == metric].set_index("part").reindex(parts)
+        own = frame[frame["metric"] == metric].set_index("part").reindex(list(parts))
         bars, axes, words = _panel(own, metric, n, "" if index == 0 else str(index + 1), column, (1 - box[1], 1 - box[0]))
         traces += bars
         layout |= axes

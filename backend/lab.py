@@ -62,7 +62,7 @@ def open_labs(workspace: Workspace, dataset: Dataset) -> dict[str, FusionLab] | 
     vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
     facts = catalogue(dataset, split(dataset, dataset_settings(workspace)).train_events, vectors)
     price = log_price(dataset)
-    labs = {name: FusionLab(cases.of(name), facts, price, SEED) for name in SPLITS}
+    labs: dict[str, FusionLab] = {name: FusionLab(cases.of(name), facts, price, SEED) for name in SPLITS}
     return {name: lab for name, lab in labs.items() if len(lab)}
 
 

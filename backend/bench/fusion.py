@@ -97,7 +97,7 @@ def invented(examples: int, candidates: int, seed: int = 7, items: int = 5700, s
         code=np.tile(np.arange(_BEAMS, dtype=np.int16), (n, 1)), rest=np.zeros((n, _BEAMS), np.float32), tail=tail,
         scaled=np.full(n, 5.0, np.float32), offsets=starts(sizes.ravel()), item=item,
         cos=rng.integers(-12000, 32767, m, dtype=np.int16), repeat=np.where(held, rng.integers(0, 32767, m), 0).astype(np.int16),
-        popularity=rng.integers(-32767, 32767, m, dtype=np.int16), bought=held, scale=np.tile(np.float32([1, 5, 2]) / 32767, (n, 1)),
+        popularity=rng.integers(-32767, 32767, m, dtype=np.int16), bought=held, scale=np.tile(np.array([1, 5, 2], np.float32) / 32767, (n, 1)),
         target=target, target_offsets=starts(targets), target_bought=rng.random(len(target)) < 0.5,
     )  # fmt: skip
     vectors = rng.normal(size=(items, _WIDTH)).astype(np.float32)

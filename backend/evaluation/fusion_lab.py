@@ -12,11 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from backend.evaluation import metrics
@@ -198,14 +199,14 @@ def moved(lab: FusionLab, before: Scores, after: Scores, part: str) -> np.ndarra
     own = lab.parts[part]
     ours, theirs = after.lists.items(lab.cases)[own], before.lists.items(lab.cases)[own]
     width = min(ours.shape[1], theirs.shape[1])
-    gone = (ours[:, :width, None] == theirs[:, None, :width]) & (ours[:, :width, None] >= 0)
-    return 1 - gone.any(2).mean(1)
+    same: np.ndarray = (ours[:, :width, None] == theirs[:, None, :width]) & (ours[:, :width, None] >= 0)
+    return np.asarray(1 - np.any(same, axis=2).mean(1))
 
 
-def front(points: Sequence[Sequence[float]]) -> np.ndarray:
+def front(points: npt.ArrayLike) -> np.ndarray:
     """Which points no other point beats in every coordinate (larger is better). Shape: (n, objectives) → (n,) bool."""
     table = np.asarray(points, float)
     if not len(table):
         return np.zeros(0, bool)
-    better = (table[None] >= table[:, None]).all(2) & (table[None] > table[:, None]).any(2)
-    return ~better.any(1)
+    beaten: np.ndarray = np.all(table[None] >= table[:, None], axis=2) & np.any(table[None] > table[:, None], axis=2)
+    return np.asarray(~np.any(beaten, axis=1))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ from backend.settings import FusionSettings
 CANDIDATES = 1000
 GROUPS = 2  # of the tail: bought items, others
 TAIL = ("log", "c", "r", "p", "cc", "rr", "pp", "cr", "cp", "rp")  # what is kept of a group of the tail
-SPLITS = ("validation", "test")
+Split = Literal["validation", "test"]
+SPLITS: tuple[Split, Split] = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class LabCases:
         sizes = np.diff(self.offsets).reshape(-1, self.beams)
         flat = _spans(self.offsets[:: self.beams], rows)
         hits = _spans(self.target_offsets, rows)
-        own = {name: getattr(self, name)[rows] for name in _BY_CASE} | {name: getattr(self, name)[flat] for name in _FLAT}
+        own: dict[str, Any] = {name: getattr(self, name)[rows] for name in _BY_CASE}
+        own |= {name: getattr(self, name)[flat] for name in _FLAT}
         return replace(
             self,
             cases=self.cases.iloc[rows].reset_index(drop=True),
@@ -92,7 +94,7 @@ class LabCases:
             **own,
         )
 
-    def of(self, split: Literal["validation", "test"]) -> LabCases:
+    def of(self, split: Split) -> LabCases:
         """The cases of one split."""
         return self.take((self.cases["split"] == split).to_numpy())
 
@@ -106,7 +108,7 @@ class LabCases:
 
     def joined(self, other: LabCases) -> LabCases:
         """The cases of both, which must come from one model."""
-        both: dict[str, np.ndarray] = {}
+        both: dict[str, Any] = {}
         for name in (*_BY_CASE, *_FLAT, "target", "target_bought"):
             both[name] = np.concatenate([getattr(self, name), getattr(other, name)])
         for name in ("offsets", "target_offsets"):

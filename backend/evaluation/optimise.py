@@ -44,7 +44,7 @@ class Search:
 
     def settings(self, number: int) -> LabSettings:
         """The setting of a trial."""
-        return LabSettings.model_validate_json(self.trials.loc[self.trials["number"] == number, "setting"].iat[0])
+        return LabSettings.model_validate_json(str(self.trials.loc[self.trials["number"] == number, "setting"].iat[0]))
 
 
 def column(metric: str, part: str) -> str:
@@ -99,9 +99,9 @@ def optimise(
         setting = start.model_copy(update={name: float(f"{value:.3g}") for name, value in values.items()})
         if trial.number == 0:
             setting = start
-        means = lab.means(lab.score(setting))
-        found = [float(means.loc[part, metric]) for metric, part in goals]
-        every = {column(str(metric), str(part)): float(value) for (part, metric), value in means.stack().items()}
+        means = {str(part): row for part, row in lab.means(lab.score(setting)).to_dict("index").items()}
+        found = [float(means[part][metric]) for metric, part in goals]
+        every = {column(str(metric), str(part)): float(value) for part, row in means.items() for metric, value in row.items()}
         rows.append({"number": trial.number, "setting": setting.model_dump_json(), **every})
         report(Progress("optimise", len(rows), trials, "trials", {column(*goals[0]): found[0]}))
         return found

@@ -76,7 +76,7 @@ def test_a_slider_moves_the_figures_and_a_preset_is_kept(served: tuple[str, str]
             name.fill("dear and new")
             name.press("Enter")
             page.get_by_role("button", name="Save").click()
-            page.get_by_text("dear and new (All tasks)").wait_for(timeout=60_000)
+            page.get_by_role("button", name="Load", exact=True).wait_for(timeout=60_000)  # there once something is kept
             page.keyboard.press("Escape")
             page.get_by_text("Why did this example move?").wait_for(timeout=60_000)
             page.get_by_role("button", name="Report on test").click()
