@@ -16,11 +16,11 @@ import pandas as pd
 from backend.data.schema import Dataset
 from backend.errors import WorkspaceError
 from backend.evaluation import lab_store
-from backend.evaluation.fusion_lab import FusionLab, moved
+from backend.evaluation.fusion_lab import FusionLab, Scores, moved
 from backend.evaluation.lab_cases import CANDIDATES, SPLITS, LabCases, log_price
 from backend.evaluation.metrics import catalogue
 from backend.evaluation.optimise import optimise
-from backend.evaluation.why_moved import why
+from backend.evaluation.why_moved import Why, why
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
 from backend.workspace import StageWriter, Workspace
@@ -28,7 +28,7 @@ from backend.workspace import StageWriter, Workspace
 if TYPE_CHECKING:
     from backend.generation.generator import Generator
 
-__all__ = ["make", "moved", "open_labs", "optimise", "prepare", "stored", "why", "write_sample"]
+__all__ = ["FusionLab", "Scores", "Why", "make", "moved", "open_labs", "optimise", "prepare", "stored", "why", "write_sample"]
 HOUSEHOLDS, MOST = 300, 3000  # of each split that are prepared: usual, largest number
 SHIPPED = (200, 250)  # households of each split, candidates of each example
 SEED = 7

@@ -17,7 +17,7 @@ from pages.components.fusion_form import LARGEST, SHORT, key, write
 from pages.components.text import md, three
 
 if TYPE_CHECKING:
-    from backend.evaluation.fusion_lab import FusionLab
+    from backend.lab import FusionLab
 LABELS = {
     "prefix_weight": "prefix weight", "item_weight": "item weight", "tau": "τ", "sigma_domain": "σ over", "strength": "σ strength",
     "repeat_weight": "repeat", "popularity_weight": "popularity", "value_weight": "value", "diversity": "diversity", "beams": "K",

@@ -16,8 +16,7 @@ from pages.components.aligned import aligned
 from pages.components.text import esc, three
 
 if TYPE_CHECKING:
-    from backend.evaluation.fusion_lab import FusionLab, Scores
-    from backend.evaluation.why_moved import Why
+    from backend.lab import FusionLab, Scores, Why
 ORDERS = {"changed most": "changed", "gained hits": "gained", "lost hits": "lost"}
 MOST = 50  # examples that can be chosen from
 TERMS = {"prefix": "prefix φ", "cosine": "cosine", "repeat": "repeat", "popularity": "popularity", "rivals": "rivals in the prefix",

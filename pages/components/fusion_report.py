@@ -15,7 +15,7 @@ from pages.components.fusion_form import SHORT
 from pages.components.text import esc, three
 
 if TYPE_CHECKING:
-    from backend.evaluation.fusion_lab import FusionLab
+    from backend.lab import FusionLab
 SHOWN = ("ndcg", "hr", "value", "diversity", "novelty")
 
 

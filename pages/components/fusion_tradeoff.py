@@ -18,7 +18,7 @@ from pages.components.fusion_form import write
 from pages.components.text import three
 
 if TYPE_CHECKING:
-    from backend.evaluation.fusion_lab import FusionLab, Scores
+    from backend.lab import FusionLab, Scores
 TRAIL = 80  # settings that are remembered
 MEAN = "Mean of the tasks"
 KNOBS = ("prefix_weight", "item_weight", "tau", "strength", "repeat_weight", "popularity_weight", "value_weight", "diversity")

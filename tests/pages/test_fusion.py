@@ -42,13 +42,13 @@ def test_a_moved_knob_changes_the_figures(opened: Opened) -> None:
     assert not app.exception
     drawn = html_of(app)
     assert "popularity 1.00 → -1.00" in drawn
-    assert app.query_params["wpop"] == ["-1"]
+    assert app.query_params["wpop"] == "-1"
     assert "lists re-ranked in" in drawn
     assert "Household" in drawn  # an example that moved is shown
     assert "popularity" in set(app.dataframe[0].value["moved by"])
     app.button(key="lab-set").click().run()
     assert "the reference itself" in html_of(app)
-    assert app.query_params["ref.wpop"] == ["-1"]
+    assert app.query_params["ref.wpop"] == "-1"
     app.slider(key="lab_diversity").set_value(0.5).run()
     assert "diversity 0 → 0.500" in html_of(app)
     app.button(key="lab-back").click().run()
