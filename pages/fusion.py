@@ -22,7 +22,8 @@ def body(bench: Workbench) -> None:
         default = shipped(bench.fusion())
         lab = fusion_prepare.validation(bench)
         top = st.container()
-        left, middle, right = st.columns([0.21, 0.46, 0.33], gap="medium")
+        with st.container(key="lab-main"):
+            left, middle, right = st.columns([0.21, 0.46, 0.33], gap="medium")
         with left:
             fusion_controls.panel(default)
         setting, base = fusion_form.now(default), reference(default)

@@ -68,31 +68,28 @@ def _draw(bench: Workbench, told: Why, n: int) -> None:
     marks = [f"{name_of(name, n)} {three(b)} {signed(b - a)}" for name, (a, b) in shown if np.isfinite(a) and np.isfinite(b)]
     about = f"Household {told.user_id} · “{told.instruction}” · {len(told.targets)} targets; ✓ = one of them"
     st.html(f'<div class="sg-small">{esc(about)}</div>{chips.tags(marks)}')
-    left, right = st.columns([0.44, 0.56], gap="medium")
-    with left:
-        st.html(aligned(items, "reference", "now", figures.department_colours(bench.departments())))
-    with right:
-        moved = items[items["left"].fillna(0) != items["right"].fillna(0)].reset_index(drop=True)
-        if moved.empty:
-            st.html('<div class="sg-small">Nothing moved in this list.</div>')
-            return
-        table, used = _reasons(moved)
-        term: Any = st.column_config.NumberColumn(
-            format="%+.2f", help="Change of this term in the log score, less its mean over both lists."
-        )
-        event: Any = st.dataframe(
-            table, hide_index=True, key=f"lab-why-{st.session_state.get('lab-inspected', 0)}", on_select="rerun",
-            selection_mode="single-row", height=min(36 * len(table) + 40, 420),
-            column_config={"item": st.column_config.TextColumn(width=180), **dict.fromkeys(used, term)},
-        )  # fmt: skip
-        st.html(
-            '<div class="sg-small">Numbers: change of a term in the log score, less its mean over both lists (what moves all alike moves none). '
-            "Choose a row to inspect the item.</div>"
-        )
-        chosen = event.selection.rows
-        if chosen:
-            st.session_state["lab-inspected"] = st.session_state.get("lab-inspected", 0) + 1
-            inspector.inspect(bench, str(moved["item_id"].iat[chosen[0]]))
+    st.html(aligned(items, "reference", "now", figures.department_colours(bench.departments())))
+    moved = items[items["left"].fillna(0) != items["right"].fillna(0)].reset_index(drop=True)
+    if moved.empty:
+        st.html('<div class="sg-small">Nothing moved in this list.</div>')
+        return
+    table, used = _reasons(moved)
+    term: Any = st.column_config.NumberColumn(
+        format="%+.2f", help="Change of this term in the log score, less its mean over both lists."
+    )
+    event: Any = st.dataframe(
+        table, hide_index=True, key=f"lab-why-{st.session_state.get('lab-inspected', 0)}", on_select="rerun",
+        selection_mode="single-row", height=min(36 * len(table) + 40, 420),
+        column_config={"item": st.column_config.TextColumn(width=300), **dict.fromkeys(used, term)},
+    )  # fmt: skip
+    st.html(
+        '<div class="sg-small">Numbers: change of a term in the log score, less its mean over both lists (what moves all alike moves none). '
+        "Choose a row to inspect the item.</div>"
+    )
+    chosen = event.selection.rows
+    if chosen:
+        st.session_state["lab-inspected"] = st.session_state.get("lab-inspected", 0) + 1
+        inspector.inspect(bench, str(moved["item_id"].iat[chosen[0]]))
 
 
 def _reasons(moved: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

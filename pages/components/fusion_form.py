@@ -15,7 +15,7 @@ SHORT = {
     "popularity_weight": "wpop", "value_weight": "wv", "diversity": "div", "beams": "K", "per_prefix": "M", "top": "N",
 }  # fmt: skip
 VIEW = {"x": "x", "y": "y", "part": "part", "example": "example"}  # further things that the link holds: parameter → session key
-LARGEST = {"beams": 128, "per_prefix": 200, "top": 20}
+LARGEST = {"beams": 64, "per_prefix": 200, "top": 20}
 
 
 def key(name: str) -> str:

@@ -44,6 +44,9 @@ def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores, defau
         right.selectbox("Upwards", list(NAMES), key="lab-y", format_func=lambda name: name_of(name, n), persist_state="session")
     )
     part = str(st.selectbox("Task", parts, key="lab-part", persist_state="session", label_visibility="collapsed"))
+    found = jobs().get(str(st.session_state.get("lab-job")))
+    if found is not None and found.result is not None:  # before the plot, which draws it
+        st.session_state["lab-search"] = found.result
     trail = remember(lab, now)
     points = _points(lab, trail, now, before, x, y, part)
     key = f"tradeoff-{st.session_state.get('lab-clicks', 0)}"
@@ -135,7 +138,6 @@ def _progress(lab: FusionLab) -> None:
     key = st.session_state.get("lab-job")
     found = job.show(jobs().get(key), "The search") if key else None
     if found is not None:
-        st.session_state["lab-search"] = found
         best = found.trials[found.trials["front"]]
         st.html(
             f'<div class="sg-small">{len(found.trials):,} settings tried, {len(best)} on the Pareto front of '

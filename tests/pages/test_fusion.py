@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def test_search_and_report(opened: Opened) -> None:
     app.run()
     assert not app.exception
     assert "settings tried" in html_of(app)
+    drawn = json.loads(next(chart for chart in app.get("plotly_chart") if "tradeoff" in chart.proto.id).proto.spec)
+    assert "Pareto front" in {trace.get("name") for trace in drawn["data"]}
     app.button(key="lab-test").click().run()
     assert not app.exception
     drawn = html_of(app)
