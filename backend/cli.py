@@ -150,7 +150,7 @@ examples:
         "bench",
         "measure speed on this machine",
         """latency: how long a recommendation takes, by step.  startup: how long the app takes to its first page and first list.
-fusion, decode and load come with a later release.
+fusion: how long one move of a knob of the Fusion page takes.  decode and load come with a later release.
 
 examples:
   python -m backend bench latency

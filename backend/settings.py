@@ -108,6 +108,39 @@ class FusionSettings(Frozen):
     top1_prefix: bool = False  # keep only the best prefix (an ablation of the paper)
 
 
+class LabSettings(FusionSettings):
+    """What the fusion lab can move: step 3 as it is, and re-ranking on top of it (ours)."""
+
+    strength: float = Field(1.0, ge=0, le=2)  # exponent of σ: 0 = σ plays no part, 1 = APF as in the paper
+    value_weight: float = Field(0.0, ge=-2, le=2)  # exponent of the price: 1 ranks by expected value, P × price
+    diversity: float = Field(0.0, ge=0, le=1)  # λ of maximal marginal relevance over the grounded vectors; 0 = none
+
+    @classmethod
+    def of(cls, fusion: FusionSettings) -> LabSettings:
+        """A fusion setting as a setting of the lab, which writes "APF off" as strength 0 and "best prefix only" as K = 1."""
+        values = fusion.model_dump()
+        if not fusion.apf:
+            values |= {"apf": True, "strength": 0.0}
+        if fusion.top1_prefix:
+            values |= {"top1_prefix": False, "beams": 1}
+        return cls(**values)
+
+    def fusion(self) -> FusionSettings:
+        """The part that every recommendation knows; strengths between off and on become "on"."""
+        values = {name: getattr(self, name) for name in FusionSettings.model_fields}
+        return FusionSettings(**{**values, "apf": self.apf and self.strength > 0})
+
+    @property
+    def beyond(self) -> list[str]:
+        """Names of the moved knobs that `fusion` leaves out."""
+        own = {
+            "strength": self.strength not in (0.0, 1.0),
+            "value_weight": self.value_weight != 0,
+            "diversity": self.diversity != 0,
+        }
+        return [name for name, moved in own.items() if moved]
+
+
 class Settings(Frozen):
     """Everything that a workspace is built from."""
 

@@ -29,10 +29,12 @@ from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.workspace import DEMO, Workspace
 
 if TYPE_CHECKING:  # these load torch; a page must not wait for them
+    from backend.evaluation.fusion_lab import FusionLab
     from backend.generation.generator import Generator
     from backend.generation.request import Request
     from backend.generation.trace import Trace
     from backend.space import LatentSpace
+    from backend.progress import CancelToken, Report
 
 __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
@@ -106,6 +108,8 @@ class Workbench:
         self._generator: Any = None
         self._names: dict[int, pd.DataFrame] = {}
         self._space: LatentSpace | None = None
+        self._labs: dict[str, FusionLab] = {}
+        self._lab_lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Workbench:
@@ -196,6 +200,37 @@ class Workbench:
             return FusionSettings(**{**self.workspace.stage("evaluation").json("fusion")["best"], "top": FusionSettings().top})
         except (ValidationError, KeyError, TypeError, WorkspaceError):
             return FusionSettings()
+
+    # the fusion lab (see `lab`) -----------------------------------------------------------------------------------------
+
+    def fusion_labs(self) -> dict[str, FusionLab]:
+        """The fusion lab of each split; empty where no examples are stored.
+
+        Raises:
+            WorkspaceError: a stage is missing or damaged.
+        """
+        from backend import lab
+
+        with self._lab_lock:
+            if not self._labs:
+                self._labs = lab.open_labs(self.workspace, self.dataset) or {}
+            return self._labs
+
+    def fusion_lab(self, split: str) -> FusionLab | None:
+        """The fusion lab of one split."""
+        return self.fusion_labs().get(split)
+
+    def prepare_fusion_lab(self, households: int, report: Report, cancel: CancelToken) -> None:
+        """Store the examples of so many households of each split (minutes).
+
+        Raises:
+            WorkspaceError: the model cannot be loaded, or the disk is full.
+        """
+        from backend import lab
+
+        lab.prepare(self.workspace, self.generator(), self.fusion(), households, report, cancel)
+        with self._lab_lock:
+            self._labs = {}
 
     # looking up (see `Lookup`) ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from backend.progress import CancelToken, Report, silent
 
 MEASURES: Mapping[str, str] = {
     "latency": "backend.bench.latency",
+    "fusion": "backend.bench.fusion",
     "startup": "backend.bench.startup",
 }  # name → module with `rows`
 

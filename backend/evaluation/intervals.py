@@ -47,7 +47,9 @@ def resample_counts(n: int, resamples: int = RESAMPLES, seed: int = 7) -> Floats
     return np.bincount(draws.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
 
 
-def intervals(values: Floats, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 7) -> list[Interval]:
+def intervals(
+    values: Floats, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 7, counts: Floats | None = None
+) -> list[Interval]:
     """Intervals of the column means, all from the same resamples.
 
     Args:
@@ -55,6 +57,7 @@ def intervals(values: Floats, resamples: int = RESAMPLES, level: float = LEVEL, 
         resamples: number of bootstrap resamples.
         level: probability mass of the interval.
         seed: seed of the resampling.
+        counts: resamples that were drawn before (`resample_counts`), of any precision; then the two above are not used.
 
     Returns:
         m intervals.
@@ -63,10 +66,12 @@ def intervals(values: Floats, resamples: int = RESAMPLES, level: float = LEVEL, 
     defined = np.isfinite(values)
     known = np.where(defined, values, 0.0)
     n = defined.sum(0)
-    counts = resample_counts(len(values), resamples, seed)  # float64: a difference of nought must come out as nought
+    if counts is None:
+        counts = resample_counts(len(values), resamples, seed)  # float64: a difference of nought must come out as nought
+    known, resamples = known.astype(counts.dtype, copy=False), len(counts)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = known.sum(0) / np.where(n > 0, n, np.nan)
-        drawn = counts @ defined if (n < len(values)).any() else np.full((resamples, 1), float(len(values)))
+        means = np.where(defined, values, 0.0).sum(0) / np.where(n > 0, n, np.nan)
+        drawn = counts @ defined.astype(counts.dtype) if (n < len(values)).any() else np.full((resamples, 1), float(len(values)))
         spread = (counts @ known) / np.where(drawn > 0, drawn, np.nan)  # (resamples, m)
     tails = [(1 - level) / 2, (1 + level) / 2]
     ends = np.full((2, values.shape[1]), np.nan)

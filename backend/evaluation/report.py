@@ -231,6 +231,7 @@ SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] 
     "latency": ("latency", rows_table),
     "startup": ("startup", rows_table),
     "fusion": (fusion, rows_table),
+    "fusion-speed": ("fusion", rows_table),
 }
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from backend.errors import RequestError
 from backend.settings import FusionSettings
 from backend.workbench import Workbench
-from pages.components import chips
+from pages.components import chips, fusion_controls
 from pages.components.form import FUSION, category_options
 from pages.components.text import md, money
 
@@ -105,6 +105,7 @@ def knobs(defaults: FusionSettings) -> None:
     right.number_input("M items a prefix", 1, 10_000, key=key("per_prefix"), **keep)
     left.number_input("N items shown", 1, 100, key=key("top"), **keep)
     right.toggle("Best prefix only", key=key("top1_prefix"), **keep)
+    fusion_controls.pick(_reset)
     st.button("Back to the shipped weighting", on_click=_reset, args=(defaults,), type="tertiary", icon=":material/undo:")
 
 

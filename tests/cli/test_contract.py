@@ -209,7 +209,7 @@ def test_bench_latency(run: Run, trained: Path) -> None:
         assert {"prompt", "prefixes", "subsets", "fusion"} <= set(row["by_step_ms"])
 
 
-@pytest.mark.parametrize("what", [name for name in BENCHES if name not in ("latency", "startup")])
+@pytest.mark.parametrize("what", [name for name in BENCHES if name not in ("latency", "fusion", "startup")])
 def test_later_benches_say_so(run: Run, what: str) -> None:
     run("bench", what).refused(what, "later release")
 

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from backend.bench.fusion import invented
 from backend.data.schema import Dataset
 from backend.errors import RequestError
+from backend.evaluation.fusion_lab import FusionLab
 from backend.generation.request import Request
 from backend.generation.trace import Trace
 from backend.settings import FusionSettings
@@ -273,6 +275,15 @@ class FakeWorkbench(Workbench):
     def __init__(self, workspace: Workspace | None = None, delay: float = 0.0) -> None:
         dataset = fake_dataset()
         super().__init__(workspace or fake_workspace(), lambda _: dataset, lambda _, data: FakeGenerator(data, delay))
+
+    def fusion_labs(self) -> dict[str, FusionLab]:
+        """Invented examples for the fusion lab."""
+        with self._lab_lock:
+            if not self._labs:
+                sizes = {"validation": 48, "test": 40}
+                n = self.dataset.n_items
+                self._labs = {split: invented(size, 96, place, n, split) for place, (split, size) in enumerate(sizes.items())}
+            return self._labs
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> FakeWorkbench:

@@ -1,0 +1,132 @@
+"""The fusion lab of a workspace: where its stored examples are, and how they are made.
+
+- Looked for in the evaluation stage (an evaluation keeps them) and then in the cache folder (where `prepare` puts them); both belong to one
+  model by the fingerprint of its stage, so a model that was trained again has no lab until it is prepared again.
+- Opening one needs tables and item vectors, not the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from backend.data.schema import Dataset
+from backend.errors import WorkspaceError
+from backend.evaluation import lab_store
+from backend.evaluation.fusion_lab import FusionLab, Scores, moved
+from backend.evaluation.lab_cases import CANDIDATES, SPLITS, LabCases, log_price
+from backend.evaluation.metrics import catalogue
+from backend.evaluation.optimise import optimise
+from backend.evaluation.why_moved import Why, why
+from backend.progress import CancelToken, Report, silent
+from backend.settings import FusionSettings
+from backend.workspace import StageWriter, Workspace
+
+if TYPE_CHECKING:
+    from backend.generation.generator import Generator
+
+__all__ = ["FusionLab", "Scores", "Why", "make", "moved", "open_labs", "optimise", "prepare", "stored", "why", "write_sample"]
+HOUSEHOLDS, MOST = 300, 3000  # of each split that are prepared: usual, largest number
+SHIPPED = (200, 250)  # households of each split, candidates of each example
+SEED = 7
+
+
+def stored(workspace: Workspace) -> LabCases | None:
+    """The stored examples of the workspace's model; None where there are none.
+
+    Raises:
+        WorkspaceError: no model stage, or the files are damaged.
+    """
+    fingerprint = workspace.stage("model").fingerprint
+    found = lab_store.load_lab(lab_store.cached(fingerprint))  # what somebody prepared goes before what was shipped
+    if found is None and workspace.has("evaluation") and not workspace.stale("evaluation"):
+        found = lab_store.load_lab(workspace.stage("evaluation").path)
+    return found
+
+
+def open_labs(workspace: Workspace, dataset: Dataset) -> dict[str, FusionLab] | None:
+    """The labs by split ("validation", "test"), ready to re-rank; None where no examples are stored.
+
+    Raises:
+        WorkspaceError: a stage is missing or damaged.
+    """
+    from backend.data.split import split
+    from backend.data.store import dataset_settings
+
+    cases = stored(workspace)
+    if cases is None:
+        return None
+    vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
+    facts = catalogue(dataset, split(dataset, dataset_settings(workspace)).train_events, vectors)
+    price = log_price(dataset)
+    labs: dict[str, FusionLab] = {name: FusionLab(cases.of(name), facts, price, SEED) for name in SPLITS}
+    return {name: lab for name, lab in labs.items() if len(lab)}
+
+
+def make(
+    workspace: Workspace,
+    generator: Generator,
+    shipped: FusionSettings,
+    households: int,
+    candidates: int = CANDIDATES,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+) -> LabCases:
+    """Ask the model about the validation and test examples of so many households of each split.
+
+    Raises:
+        WorkspaceError: the windows hold no basket.
+        Cancelled: asked to stop.
+    """
+    from backend.data.split import split
+    from backend.data.store import dataset_settings
+    from backend.evaluation.cases import build_cases
+    from backend.evaluation.components import compute
+    from backend.evaluation.lab_build import build
+    from backend.instructions.tasks import registry
+
+    dataset = generator.dataset
+    parts, tasks = split(dataset, dataset_settings(workspace)), registry(dataset)
+    made: LabCases | None = None
+    windows: tuple[tuple[Literal["validation", "test"], pd.DataFrame], ...] = (
+        ("validation", parts.validation),
+        ("test", parts.test),
+    )
+    for name, frame in windows:
+        cases = build_cases(dataset, frame.head(households), tasks, SEED)
+        if cases:
+            components = compute(generator, cases, report=report, cancel=cancel)
+            own = build(generator, components, cases, name, shipped, candidates, len(frame), report, cancel)
+            made = own if made is None else made.joined(own)
+    if made is None:
+        raise WorkspaceError("no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough")
+    return made
+
+
+def prepare(
+    workspace: Workspace,
+    generator: Generator,
+    shipped: FusionSettings,
+    households: int = HOUSEHOLDS,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+) -> LabCases:
+    """Make the examples and keep them in the cache folder.
+
+    Raises:
+        WorkspaceError: no basket to evaluate on, or the disk is full.
+        Cancelled: asked to stop; nothing is kept.
+    """
+    made = make(workspace, generator, shipped, min(households, MOST), report=report, cancel=cancel)
+    lab_store.keep(made, workspace.stage("model").fingerprint)
+    return made
+
+
+def write_sample(
+    workspace: Workspace, generator: Generator, shipped: FusionSettings, folder: Path, report: Report = silent
+) -> None:
+    """Write a sample that is small enough to be shipped (about 6 MB) into a folder, such as a bundle's evaluation stage."""
+    lab_store.save_lab(StageWriter(folder), make(workspace, generator, shipped, *SHIPPED, report=report))

@@ -1,0 +1,217 @@
+"""The knobs of the Fusion page in their three groups, and the bar above: reference, presets, what is looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from pydantic import ValidationError
+
+from backend.errors import SigmascopeError
+from backend.frames import records
+from backend.settings import FusionSettings, LabSettings
+from pages.components import chips, state
+from pages.components.fusion_form import LARGEST, SHORT, key, write
+from pages.components.text import md, three
+
+if TYPE_CHECKING:
+    from backend.lab import FusionLab
+LABELS = {
+    "prefix_weight": "prefix weight", "item_weight": "item weight", "tau": "τ", "sigma_domain": "σ over", "strength": "σ strength",
+    "repeat_weight": "repeat", "popularity_weight": "popularity", "value_weight": "value", "diversity": "diversity", "beams": "K",
+    "per_prefix": "M", "top": "N",
+}  # fmt: skip
+KIND, ALL = "fusion", "All tasks"
+_HINT = (
+    "Move a slider: every list is made again and measured against the reference. For instance, draw <b>Popularity</b> below 0 and watch novelty "
+    "rise, and what NDCG pays for it."
+)
+
+
+def panel(default: LabSettings) -> None:
+    """Draw the knobs."""
+    keep: Any = {"persist_state": "session"}
+    with st.container(border=True, key="lab-knobs", gap="small"):
+        st.html("<b>SIGMA's own</b>")
+        st.slider(
+            "Prefix weight",
+            0.0,
+            3.0,
+            step=0.05,
+            key=key("prefix_weight"),
+            help="Exponent of φ, the prefix's probability.",
+            **keep,
+        )
+        st.slider("Item weight", 0.0, 3.0, step=0.05, key=key("item_weight"), help="Exponent of P(item | prefix).", **keep)
+        st.slider(
+            "τ of the items",
+            0.005,
+            1.0,
+            step=0.005,
+            format="%.3f",
+            key=key("tau"),
+            help="Small: the nearest item takes all.",
+            **keep,
+        )
+        st.slider(
+            "σ strength",
+            0.0,
+            2.0,
+            step=0.05,
+            key=key("strength"),
+            help="Exponent of σ. 1: APF as in the paper. 0: σ plays no part.",
+            **keep,
+        )
+        st.selectbox(
+            "σ over",
+            ["probability", "renormalised", "log"],
+            key=key("sigma_domain"),
+            help="Which values of φ σ is taken over.",
+            **keep,
+        )
+        st.html("<b>Priors</b>")
+        st.slider("Repeat prior", 0.0, 3.0, step=0.05, key=key("repeat_weight"), help="What this household buys again.", **keep)
+        st.slider("Popularity", -2.0, 2.0, step=0.05, key=key("popularity_weight"), help="Below 0: novelty.", **keep)
+        st.slider(
+            "Business value",
+            -1.0,
+            1.0,
+            step=0.05,
+            key=key("value_weight"),
+            help="Exponent of the price. 1 ranks by expected value, P × price.",
+            **keep,
+        )
+        st.html("<b>List</b>")
+        st.slider("Diversity", 0.0, 0.9, step=0.05, key=key("diversity"),
+                  help="λ of maximal marginal relevance over the grounded vectors.", **keep)  # fmt: skip
+        st.slider("K prefixes", 1, LARGEST["beams"], key=key("beams"), **keep)
+        st.slider(
+            "M items a prefix",
+            1,
+            LARGEST["per_prefix"],
+            key=key("per_prefix"),
+            help="A quota: at most M items of one prefix.",
+            **keep,
+        )
+        st.slider("N items", 1, LARGEST["top"], key=key("top"), help="Length of the list; every metric is taken at N.", **keep)
+
+
+def bar(lab: FusionLab, setting: LabSettings, base: LabSettings, default: LabSettings) -> None:
+    """What is compared with what, and the buttons that change that."""
+    households = lab.cases.cases["user"].nunique()
+    split = str(lab.cases.cases["split"].iat[0])
+    window = lab.cases.households.get(split, households)
+    told = (
+        f"sample of {households:,} of {window:,} {split} households"
+        if households < window
+        else f"all {households:,} {split} households"
+    )
+    marks = [chips.tag(told, "accent", "groups")]
+    changed = changes(setting, base)
+    marks += [chips.tag(text) for text in changed] or [chips.tag("the reference itself")]
+    with st.container(horizontal=True, vertical_alignment="center", key="lab-bar"):
+        st.button("Set as reference", icon=":material/flag:", key="lab-set", on_click=_set, args=(setting,), disabled=not changed)
+        st.button("To reference", icon=":material/undo:", key="lab-back", on_click=write, args=(base,), disabled=not changed)
+        st.button("As shipped", icon=":material/restart_alt:", key="lab-reset", on_click=_reset, args=(default,))
+        with st.popover("Presets", icon=":material/bookmark:"):
+            presets(setting, [part for part in lab.parts if "," not in part])
+    hint = "" if changed else f'<div class="sg-small">{_HINT}</div>'
+    st.html(f'<div class="sg-row">{"".join(marks)}</div>{hint}')
+
+
+def changes(setting: LabSettings, base: LabSettings) -> list[str]:
+    """Which knobs differ, in words."""
+    out = []
+    for name in SHORT:
+        new, old = getattr(setting, name), getattr(base, name)
+        if new != old and name != "top":
+            told = f"{old} → {new}" if isinstance(new, str | int) else f"{three(old)} → {three(new)}"
+            out.append(f"{LABELS[name]} {told}")
+    return out
+
+
+def _set(setting: LabSettings) -> None:
+    st.session_state["lab-reference"] = setting
+
+
+def _reset(default: LabSettings) -> None:
+    st.session_state["lab-reference"] = default
+    write(default)
+
+
+def presets(setting: LabSettings, tasks: list[str]) -> None:
+    """Save the setting under a name, for one task or all; load or delete what was saved."""
+    try:
+        store = state.store()
+        kept = store.presets(KIND)
+    except SigmascopeError as error:
+        state.show_error(error)
+        return
+    name = st.text_input("Name", key="lab-preset-name", max_chars=80, placeholder="cheap and new")
+    task = st.selectbox("For", [ALL, *tasks], key="lab-preset-task")
+    if st.button("Save", icon=":material/bookmark_add:", key="lab-preset-save", disabled=not name.strip()):
+        try:
+            store.save_preset(KIND, name, "" if task == ALL else str(task), setting.model_dump())
+            st.toast(f"Saved: {md(name)}", icon=":material/bookmark_added:")
+            kept = store.presets(KIND)
+        except SigmascopeError as error:
+            state.show_error(error)
+    if kept.empty:
+        st.caption("Nothing saved yet. Presets can be loaded on the Recommend page too.")
+        return
+    rows = records(kept)
+    chosen = st.selectbox("Saved", range(len(rows)), key="lab-preset", format_func=lambda place: _title(rows[place]))
+    with st.container(horizontal=True):
+        st.button(
+            "Load", icon=":material/input:", key="lab-preset-load", on_click=_load, args=(rows[int(chosen or 0)]["settings"],)
+        )
+        if st.button("Delete", icon=":material/delete:", key="lab-preset-delete"):
+            row = rows[int(chosen or 0)]
+            store.delete_preset(KIND, str(row["name"]), str(row["task"]))
+            st.rerun(scope="fragment")
+
+
+def _title(row: dict[str, Any]) -> str:
+    return f"{row['name']} ({row['task'] or ALL})"
+
+
+def read(text: str) -> LabSettings | None:
+    """A saved setting; None where it cannot be read (saved by another version)."""
+    try:
+        return LabSettings(**json.loads(text))
+    except (ValidationError, ValueError, TypeError):
+        return None
+
+
+def _load(text: str) -> None:
+    setting = read(text)
+    if setting is None:
+        st.toast("This preset was saved by another version and cannot be read.", icon=":material/error:")
+    else:
+        write(setting)
+
+
+def pick(apply: Callable[[FusionSettings], None]) -> None:
+    """The saved presets as a choice for another page, which knows no more than `FusionSettings`."""
+    try:
+        kept = state.store().presets(KIND)
+    except SigmascopeError as error:
+        state.show_error(error)
+        return
+    if kept.empty:
+        return
+    rows = records(kept)
+
+    def take() -> None:
+        place = st.session_state.get("preset-picked")
+        setting = read(str(rows[int(place)]["settings"])) if place is not None else None
+        if setting is not None:
+            apply(setting.fusion())
+            st.session_state["preset-beyond"] = [LABELS[name] for name in setting.beyond]
+
+    st.selectbox("Saved preset", range(len(rows)), index=None, key="preset-picked", placeholder="of the Fusion page",
+                 format_func=lambda place: _title(rows[place]), on_change=take)  # fmt: skip
+    if st.session_state.get("preset-beyond"):
+        st.caption(f"Left out here, since only the Fusion page knows it: {', '.join(st.session_state['preset-beyond'])}.")
