@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # these load torch; a page must not wait for them
     from backend.generation.generator import Generator
     from backend.generation.request import Request
     from backend.generation.trace import Trace
+    from backend.sids import Sids
+    from backend.soft_parts import SoftParts
 
 __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
@@ -104,6 +106,7 @@ class Workbench:
         self._lookup: Lookup | None = None
         self._generator: Any = None
         self._names: dict[int, pd.DataFrame] = {}
+        self._sids: Sids | None = None
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Workbench:
@@ -238,6 +241,26 @@ class Workbench:
         if levels not in self._names:
             self._names[levels] = explain.describe_prefixes(self.dataset.items, np.asarray(self.generator().sids), levels)
         return self._names[levels]
+
+    @property
+    def sids(self) -> Sids:
+        """Looking into the semantic IDs (see `Sids`); needs no model.
+
+        Raises:
+            WorkspaceError: grounding or tokens are missing, damaged or stale.
+        """
+        if self._sids is None:
+            from backend.sids import Sids  # brings faiss and scikit-learn along
+
+            self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events)
+        return self._sids
+
+    def soft_parts(self, item_id: str) -> SoftParts:
+        """What an item's soft token is made of (see `soft_parts`)."""
+        from backend.soft_parts import soft_parts
+
+        generator = self.generator()
+        return soft_parts(generator.model, self.sids.row(item_id), generator.runner.soft)
 
     # recommending ------------------------------------------------------------------------------------------------------
 

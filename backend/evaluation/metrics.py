@@ -233,5 +233,7 @@ def by_item(lists: Ints, targets: Sequence[Ints], n_items: int) -> pd.DataFrame:
     owner = np.repeat(np.arange(len(targets)), [len(each) for each in targets])
     hit = np.isin(rows * n_items + shown, owner * n_items + wanted)
     counts = [np.bincount(each, minlength=n_items).astype(np.int32) for each in (wanted, shown[hit], shown)]
-    frame = pd.DataFrame({"item": np.arange(n_items, dtype=np.int32), "targets": counts[0], "hits": counts[1], "shown": counts[2]})
+    frame = pd.DataFrame(
+        {"item": np.arange(n_items, dtype=np.int32), "targets": counts[0], "hits": counts[1], "shown": counts[2]}
+    )
     return frame[(frame["targets"] > 0) | (frame["shown"] > 0)]

@@ -17,7 +17,6 @@ import numpy as np
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TokenSettings
 
-
 _NEVER = 1e3  # every coordinate of a code that cannot be chosen (fewer vectors than codes)
 
 

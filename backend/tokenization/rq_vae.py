@@ -1,4 +1,4 @@
-"""RQ-VAE: an autoencoder whose bottleneck is quantised residually (TIGER, Rajput et al. 2023; RQ-VAE, Lee et al. 2022, arXiv:2203.01941).
+"""RQ-VAE: an autoencoder whose bottleneck is quantised residually (TIGER, Rajput et al. 2023; Lee et al. 2022, arXiv:2203.01941).
 
     z = encoder(x),  ẑ = Σ_l C_l[c_l],  L = ‖x - decoder(ẑ)‖² + β Σ_l ‖sg(C_l[c_l]) - r_l‖²
 
@@ -76,7 +76,11 @@ class RQVAE:
         return cls(arrays["centroids"], arrays["mean"], arrays["std"], rest)
 
     def _run(self, part: str, x: np.ndarray) -> np.ndarray:
-        own = {name.removeprefix(f"{part}."): torch.from_numpy(value) for name, value in self.weights.items() if name.startswith(part)}
+        own = {
+            name.removeprefix(f"{part}."): torch.from_numpy(value)
+            for name, value in self.weights.items()
+            if name.startswith(part)
+        }
         net = _mlp(own["0.weight"].shape[1], own["2.weight"].shape[0])
         net.load_state_dict(own)
         with torch.inference_mode():
@@ -110,7 +114,9 @@ def rq_vae(
     return model, model.encode(vectors)
 
 
-def _train(x: Tensor, settings: TokenSettings, report: Report, cancel: CancelToken | None) -> tuple[nn.Module, nn.Module, ResidualVQ]:
+def _train(
+    x: Tensor, settings: TokenSettings, report: Report, cancel: CancelToken | None
+) -> tuple[nn.Module, nn.Module, ResidualVQ]:
     encoder, decoder = _mlp(x.shape[1], settings.latent), _mlp(settings.latent, x.shape[1])
     codes = min(settings.codes, len(x))
     quantizer = ResidualVQ(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,9 +43,16 @@ class CodeTree:
         """Levels below the root."""
         return self.path.shape[1] - 1
 
+    def facts(self, node: str) -> dict[str, Any]:
+        """One node's row of `nodes`."""
+        return {str(name): value for name, value in self.nodes.iloc[self._at(node)].items()}
+
+    def _at(self, node: str) -> int:
+        return int(self.nodes.index.get_indexer(pd.Index([node]))[0])
+
     def rows(self, node: str) -> np.ndarray:
         """Item rows below a node, ascending."""
-        at = self.nodes.index.get_loc(node)
+        at = self._at(node)
         return np.flatnonzero(self.path[:, int(self.nodes["level"].iloc[at])] == at)
 
     def lineage(self, node: str) -> list[str]:
@@ -54,7 +62,7 @@ class CodeTree:
 
     def below(self, node: str, most: int = 1500) -> pd.DataFrame:
         """The node and as many whole levels below it (at least one, at most three) as stay within `most` nodes."""
-        level = int(self.nodes.at[node, "level"])
+        level = int(self.facts(node)["level"])
         reached = self.nodes.loc[[node]]
         parts = [reached]
         for depth in range(level + 1, min(level + 3, self.levels) + 1):
@@ -81,7 +89,9 @@ def codebook_tree(sids: np.ndarray, items: pd.DataFrame, purchases: np.ndarray) 
     )  # fmt: skip
     frames, path, first = [], np.zeros((n, levels + 1), np.int64), 0
     for level in range(levels + 1):
-        codes, inverse = np.unique(sids[:, :level], axis=0, return_inverse=True) if level else (sids[:1, :0], np.zeros(n, np.int64))
+        codes, inverse = (
+            np.unique(sids[:, :level], axis=0, return_inverse=True) if level else (sids[:1, :0], np.zeros(n, np.int64))
+        )
         inverse = inverse.ravel()
         frame = _describe(facts, inverse)
         frame["node"] = [prefix_name(row) for row in codes]
@@ -155,7 +165,7 @@ def siblings(tree: CodeTree, node: str, centroids: np.ndarray, most: int = 6) ->
     """
     if node == ROOT:
         return pd.DataFrame(columns=["node", "distance", "n_items", "category", "purity", "department"])
-    own = tree.nodes.loc[node]
+    own = tree.facts(node)
     beside = tree.nodes[(tree.nodes["parent"] == own["parent"]) & (tree.nodes.index != node)]
     book = centroids[int(own["level"]) - 1]
     distance = np.linalg.norm(book[beside["code"].to_numpy(int)] - book[int(own["code"])], axis=1)
@@ -170,7 +180,11 @@ def collisions(sids: np.ndarray, titles: Sequence[str], most: int = 200) -> pd.D
     start = np.cumsum(counts) - counts
     shared = [group for group in np.argsort(-counts, kind="stable")[:most] if counts[group] > 1]
     rows = [
-        (prefix_name(codes[group]), int(counts[group]), [str(titles[row]) for row in order[start[group] :][: min(counts[group], 5)]])
+        (
+            prefix_name(codes[group]),
+            int(counts[group]),
+            [str(titles[row]) for row in order[start[group] :][: min(counts[group], 5)]],
+        )
         for group in shared
     ]
     return pd.DataFrame(rows, columns=["sid", "n_items", "items"])

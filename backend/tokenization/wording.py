@@ -30,10 +30,13 @@ class TitleWords:
         self.total = np.asarray(self.counts.sum(0)).ravel() if self.counts is not None else np.array([])
 
     def typical(self, rows: np.ndarray, most: int = 8) -> pd.DataFrame:
-        """Words that set these items apart, best first: word · n (titles inside) · share (of the titles inside) · lift (share inside / share overall).
+        """Words that set these items apart, best first.
 
         Shape:
             rows: (m,) item rows.
+
+        Returns:
+            word · n (titles inside) · share (of the titles inside) · lift (share inside / share overall).
         """
         if self.counts is None or not len(rows):
             return pd.DataFrame({"word": [], "n": [], "share": [], "lift": []})

@@ -7,6 +7,7 @@ import streamlit as st
 from backend import figures
 from backend.workbench import Workbench
 from pages.components import chips
+from pages.components.navigation import SEMANTIC_IDS
 from pages.components.text import count, esc, money
 
 
@@ -33,3 +34,4 @@ def inspect(bench: Workbench, item_id: str) -> None:
         st.html(
             f'<div class="sg-small">Bought most among the same type</div><ul style="margin:.2rem 0;font-size:.85rem">{lines}</ul>'
         )
+    st.page_link(str(SEMANTIC_IDS), label="Show in Semantic IDs", icon=":material/account_tree:", query_params={"item": item_id})
