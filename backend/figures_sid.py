@@ -20,10 +20,10 @@ from backend.frames import records
 KINDS = ("sunburst", "treemap", "icicle")
 SIZES = {"items": "n_items", "purchases": "sales"}
 COLOURS = {"department": "department", "purity": "purity", "popularity": "popularity", "recall@10": "recall"}
-SEQUENTIAL = ((0.0, "#E4E5F7"), (0.35, "#AEB2EC"), (0.7, "#6A70E0"), (1.0, "#2B2F86"))
+SEQUENTIAL = ((0.0, "#E4E5F7"), (0.35, "#AEB2EC"), (0.7, "#6A70E0"), (1.0, "#3A3EA6"))
 UNKNOWN = "#B9BCC2"  # nothing was measured here
 MARK, EDGE = "#FF6B35", "rgba(255,255,255,0.55)"  # outline of the marked node, of all others
-_HEIGHT = 560
+_HEIGHT = 620
 
 
 def tree(frame: pd.DataFrame, kind: str, size: str, colour: str, colours: Mapping[str, str], selected: str = "") -> go.Figure:
@@ -42,7 +42,7 @@ def tree(frame: pd.DataFrame, kind: str, size: str, colour: str, colours: Mappin
         "type": kind, "ids": [row["node"] for row in rows], "parents": ["", *(row["parent"] for row in rows[1:])],
         "values": [float(row[SIZES[size]]) for row in rows], "branchvalues": "total", "sort": True,
         "labels": [_label(row, row["node"] == root, kind) for row in rows], "hovertext": [_hover(row) for row in rows], "hoverinfo": "text",
-        "textinfo": "label", "maxdepth": 4,
+        "textinfo": "label", "textfont": {"size": 11}, "maxdepth": 4,
         "marker": {"colors": _paint(frame, colour, colours),
                    "line": {"width": [3 if yes else 0.6 for yes in marked], "color": [MARK if yes else EDGE for yes in marked]}},
     }  # fmt: skip
@@ -51,10 +51,11 @@ def tree(frame: pd.DataFrame, kind: str, size: str, colour: str, colours: Mappin
     else:
         trace |= {"pathbar": {"visible": False}, "tiling": {"pad": 1} if kind == "treemap" else {"pad": 1, "orientation": "v"}}
     if kind == "treemap":
-        trace["marker"]["pad"] = {"t": 15, "l": 2, "r": 2, "b": 2}
+        trace["marker"]["pad"] = {"t": 17, "l": 2, "r": 2, "b": 2}
     layout = {
-        "height": _HEIGHT, "margin": {"l": 2, "r": 2, "t": 4, "b": 4}, "uniformtext": {"minsize": 9, "mode": "hide"},
-        "hoverlabel": {"align": "left"},
+        "height": _HEIGHT, "margin": {"l": 2, "r": 2, "t": 4, "b": 4}, "hoverlabel": {"align": "left"},
+        # of thousands of labels only those that can be read; the other kinds clip theirs by themselves
+        **({"uniformtext": {"minsize": 9, "mode": "hide"}} if kind == "sunburst" else {}),
     }  # fmt: skip
     return go.Figure({"data": [trace], "layout": layout})
 

@@ -3,7 +3,7 @@
     z = encoder(x),  ẑ = Σ_l C_l[c_l],  L = ‖x - decoder(ẑ)‖² + β Σ_l ‖sg(C_l[c_l]) - r_l‖²
 
 - The residual quantiser is `vector_quantize_pytorch.ResidualVQ` (https://github.com/lucidrains/vector-quantize-pytorch): codebooks follow the data by
-  moving averages, start from k-means of the first batch (all items here), and codes that hardly anything chooses are set anew on a vector of the batch.
+  moving averages, start from k-means of the first batch (all items here), and codes that hardly anything chooses are set anew on one of the batch.
 - Inputs are standardised coordinate by coordinate: grounded vectors have unit norm, so their coordinates are small and of uneven spread.
 - Beside the residual k-means for comparison: it has no balance of the first level, so its prefixes are as uneven as the data are.
 """
@@ -76,15 +76,13 @@ class RQVAE:
         return cls(arrays["centroids"], arrays["mean"], arrays["std"], rest)
 
     def _run(self, part: str, x: np.ndarray) -> np.ndarray:
-        own = {
-            name.removeprefix(f"{part}."): torch.from_numpy(value)
-            for name, value in self.weights.items()
-            if name.startswith(part)
-        }
-        net = _mlp(own["0.weight"].shape[1], own["2.weight"].shape[0])
-        net.load_state_dict(own)
+        """What `_mlp` does, with the stored weights."""
+        w0, b0, w2, b2 = (
+            torch.from_numpy(self.weights[f"{part}.{name}"]) for name in ("0.weight", "0.bias", "2.weight", "2.bias")
+        )
         with torch.inference_mode():
-            return net(torch.from_numpy(np.ascontiguousarray(x, np.float32))).numpy()
+            hidden = F.gelu(F.linear(torch.from_numpy(np.ascontiguousarray(x, np.float32)), w0, b0))
+            return F.linear(hidden, w2, b2).numpy()
 
 
 def rq_vae(
