@@ -38,13 +38,15 @@ def tree(frame: pd.DataFrame, kind: str, size: str, colour: str, colours: Mappin
     rows = records(frame.reset_index())
     root = rows[0]["node"]
     marked = [row["node"] == selected != root for row in rows]
+    # one outline for all where nothing is marked: plotly checks a list of colours one by one
+    line = {"width": [3 if yes else 0.6 for yes in marked], "color": [MARK if yes else EDGE for yes in marked]}
+    outline = line if any(marked) else {"width": 0.6, "color": EDGE}
     trace: dict[str, Any] = {
         "type": kind, "ids": [row["node"] for row in rows], "parents": ["", *(row["parent"] for row in rows[1:])],
         "values": [float(row[SIZES[size]]) for row in rows], "branchvalues": "total", "sort": True,
         "labels": [_label(row, row["node"] == root, kind) for row in rows], "hovertext": [_hover(row) for row in rows], "hoverinfo": "text",
         "textinfo": "label", "textfont": {"size": 11}, "maxdepth": 4,
-        "marker": {"colors": _paint(frame, colour, colours),
-                   "line": {"width": [3 if yes else 0.6 for yes in marked], "color": [MARK if yes else EDGE for yes in marked]}},
+        "marker": {"colors": _paint(frame, colour, colours), "line": outline},
     }  # fmt: skip
     if kind == "sunburst":
         trace |= {"insidetextorientation": "radial", "leaf": {"opacity": 1}}
@@ -105,16 +107,16 @@ def _paint(frame: pd.DataFrame, colour: str, colours: Mapping[str, str]) -> list
     values = frame[COLOURS[colour]].to_numpy(float)
     if colour == "popularity":
         values, low, high = np.log10(np.maximum(values, 1)), 0.0, math.log10(high)
-    shares = np.clip((values - low) / (high - low), 0, 1)
-    # explicit colours: a number scale would paint what was not measured like a zero
-    painted = [UNKNOWN if not math.isfinite(share) else _mix(share) for share in shares]
+    painted = _mix(np.clip((values - low) / (high - low), 0, 1))
     return [ground if level == 0 else name for name, level in zip(painted, frame["level"], strict=True)]
 
 
-def _mix(share: float) -> str:
-    stops = [(at, tuple(int(name[place : place + 2], 16) for place in (1, 3, 5))) for at, name in SEQUENTIAL]
-    at = np.array([stop[0] for stop in stops], float)
-    return "#" + "".join(f"{round(float(np.interp(share, at, [stop[1][part] for stop in stops]))):02x}" for part in range(3))
+def _mix(shares: np.ndarray) -> list[str]:
+    """Colours of the sequential scale; explicit ones, since a number scale would paint what was not measured (NaN) like a zero."""
+    at = [stop for stop, _ in SEQUENTIAL]
+    parts = [np.interp(shares, at, [int(name[place : place + 2], 16) for _, name in SEQUENTIAL]) for place in (1, 3, 5)]
+    mixed = np.nan_to_num(np.stack(parts, axis=1)).round().astype(int)  # (n, 3)
+    return [f"#{r:02x}{g:02x}{b:02x}" if known else UNKNOWN for (r, g, b), known in zip(mixed, np.isfinite(shares), strict=True)]
 
 
 def residuals(levels: pd.DataFrame, codes: pd.DataFrame, held: Mapping[str, str]) -> go.Figure:

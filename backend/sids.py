@@ -83,7 +83,7 @@ class Sids:
         self.settings = TokenSettings(**stored)
         self.seed = int(tokens.manifest.get("seed", 7))
         self._ground, self._lock = ground, threading.Lock()
-        self._counts: dict[tuple[str, str, str], pd.DataFrame] = {}
+        self._counts: dict[tuple[str, str, str], pd.DataFrame | None] = {}
         self.purchases = np.bincount(events[s.EVENT_ITEM].to_numpy(), minlength=len(items))
 
     # the tree ----------------------------------------------------------------------------------------------------------
@@ -92,6 +92,10 @@ class Sids:
     def tree(self) -> tree.CodeTree:
         """The codebook tree."""
         return tree.codebook_tree(self.codes, self.items, self.purchases)
+
+    @cached_property
+    def _sid_names(self) -> np.ndarray:
+        return np.array([prefix_name(codes) for codes in self.codes.tolist()], object)
 
     @cached_property
     def words(self) -> TitleWords:
@@ -114,7 +118,13 @@ class Sids:
 
     def members(self, node: str) -> pd.DataFrame:
         """Items of a node, those bought most first: item_id · title · department · category · price · purchases · sid."""
-        return self._table(self.tree.rows(node)).sort_values("purchases", ascending=False, kind="stable", ignore_index=True)
+        rows = self.tree.rows(node)
+        return self._table(rows[np.argsort(-self.purchases[rows], kind="stable")])
+
+    def best_seller(self, node: str) -> str:
+        """Id of the item of a node that was bought most."""
+        rows = self.tree.rows(node)
+        return str(self.items[s.ITEM].iat[rows[self.purchases[rows].argmax()]])
 
     def siblings(self, node: str, most: int = 6) -> pd.DataFrame:
         """Nearest codes beside a node (see `tree.siblings`)."""
@@ -141,32 +151,37 @@ class Sids:
             return None
         return found if len(found) and int(found["item"].max()) < len(self.items) else None
 
+    @cached_property
+    def _by_item(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """The counts by (recommender, task, view), in the evaluation's order."""
+        if self.counts is None:
+            return {}
+        parts = self.counts.groupby(["recommender", "task", "view"], sort=False)
+        return {(str(name), str(task), str(view)): part[["item", *tree.COUNTS]] for (name, task, view), part in parts}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted(dict.fromkeys(name for name, _, _ in self._by_item), key=lambda name: name.casefold() != OURS.casefold())
+
     def measured(self) -> list[tuple[str, str]]:
         """(task, view) pairs with counts."""
-        return [] if self.counts is None else [tuple(row) for row in self.counts[["task", "view"]].drop_duplicates().to_numpy()]
+        return list(dict.fromkeys((task, view) for _, task, view in self._by_item))
 
     def recommenders(self) -> list[str]:
         """Recommenders with counts, ours first."""
-        names = [] if self.counts is None else list(dict.fromkeys(self.counts["recommender"]))
-        return sorted(names, key=lambda name: name.casefold() != OURS.casefold())
+        return list(self._names)
 
     def hits(self, task: str, view: str, recommender: str | None = None) -> pd.DataFrame | None:
         """Recall inside every node (see `tree.with_counts`); None where nothing was counted."""
-        own = self.item_hits(task, view, recommender)
-        if own is None:
-            return None
-        key = (task, view, recommender or self.recommenders()[0])
-        if key not in self._counts:
-            self._counts[key] = tree.with_counts(self.tree, own)
-        return self._counts[key]
+        name = recommender or next(iter(self.recommenders()), "")
+        if (task, view, name) not in self._counts:
+            own = self.item_hits(task, view, name)
+            self._counts[task, view, name] = None if own is None else tree.with_counts(self.tree, own)
+        return self._counts[task, view, name]
 
     def item_hits(self, task: str, view: str, recommender: str | None = None) -> pd.DataFrame | None:
         """Counts by item of one task and view: item · targets · hits · shown."""
-        if self.counts is None:
-            return None
-        name = recommender or self.recommenders()[0]
-        chosen = self.counts[(self.counts["task"] == task) & (self.counts["view"] == view) & (self.counts["recommender"] == name)]
-        return chosen[["item", *tree.COUNTS]] if len(chosen) else None
+        return self._by_item.get((recommender or next(iter(self._names), ""), task, view))
 
     # one item -----------------------------------------------------------------------------------------------------------
 
@@ -183,7 +198,7 @@ class Sids:
 
     def sid(self, row: int) -> str:
         """Full SID of an item row."""
-        return prefix_name(self.codes[row].tolist())
+        return str(self._sid_names[row])
 
     def path(self, row: int) -> ResidualPath:
         """How each level explains the item's vector."""
@@ -193,7 +208,8 @@ class Sids:
         """Other items that share exactly the first `level` codes, those bought most first (columns of `members`)."""
         same = shared_levels(self.codes, self.codes[row]) == level
         same[row] = False
-        return self._table(np.flatnonzero(same)).sort_values("purchases", ascending=False, kind="stable", ignore_index=True)
+        rows = np.flatnonzero(same)
+        return self._table(rows[np.argsort(-self.purchases[rows], kind="stable")])
 
     def retitle(self, item_id: str | None, title: str) -> Placed:
         """The SID that an item would get under another title, or that a title alone would get (`item_id` None).
@@ -243,7 +259,7 @@ class Sids:
     def _table(self, rows: np.ndarray) -> pd.DataFrame:
         columns = [s.ITEM, s.TITLE, s.DEPARTMENT, s.CATEGORY, s.PRICE]
         table = self.items.iloc[rows][columns].reset_index(drop=True)
-        return table.assign(purchases=self.purchases[rows], sid=[prefix_name(self.codes[row]) for row in rows])
+        return table.assign(purchases=self.purchases[rows], sid=self._sid_names[rows])
 
     # health and comparison ------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
 DatasetLoader = Callable[[Workspace], s.Dataset]
 GeneratorLoader = Callable[[Workspace, s.Dataset], Any]
+_IMPORTS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,8 @@ class Workbench:
             WorkspaceError: grounding or tokens are missing, damaged or stale.
         """
         if self._sids is None:
-            from backend.sids import Sids  # brings faiss and scikit-learn along
+            _import_heavy()
+            from backend.sids import Sids
 
             self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events)
         return self._sids
@@ -310,6 +312,13 @@ class Workbench:
         return table
 
 
+def _import_heavy() -> None:
+    """Import the heavy libraries in one thread at a time: packages that import themselves in a circle (scikit-learn) fail in two at once."""
+    with _IMPORTS:
+        import backend.generation.generator
+        import backend.sids  # noqa: F401
+
+
 def _open_dataset(workspace: Workspace) -> s.Dataset:
     from backend.data.store import open_dataset
 
@@ -317,6 +326,7 @@ def _open_dataset(workspace: Workspace) -> s.Dataset:
 
 
 def _open_generator(workspace: Workspace, dataset: s.Dataset) -> Any:
+    _import_heavy()
     from backend.generation.generator import load_generator
 
     return load_generator(workspace, dataset)

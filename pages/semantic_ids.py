@@ -39,7 +39,7 @@ with state.guard():
     sid_health.section(bench)
     st.subheader("Against another tokenization", anchor=False)
     sid_compare.section(bench)
-    sid_state.publish()
+    sid_state.publish(bench)
     with place:
         sid_item.soft(bench, item)
 st.caption(f"{n:,} nodes. Purchases are those of the whole data set; recall is counted on the evaluation's held-out baskets.")

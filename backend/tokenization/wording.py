@@ -1,7 +1,7 @@
 """Typical words of a set of items: those that its titles use more than the catalogue's do.
 
 A word's weight is its part of the Kullback-Leibler divergence between the words of the set and those of all titles, p · log₂(p / q): a word
-must be both frequent inside and rarer outside. Words without meaning weigh nothing by themselves, since they are as frequent everywhere.
+must be both frequent inside and rarer outside. English function words are left out: in a handful of titles they would weigh by chance.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class TitleWords:
     """
 
     def __init__(self, titles: Sequence[str]) -> None:
-        counter = CountVectorizer(binary=True, token_pattern=r"(?u)[^\W\d_][^\W\d_'-]{2,}")
+        counter = CountVectorizer(binary=True, stop_words="english", token_pattern=r"(?u)[^\W\d_][^\W\d_'-]{2,}")
         try:
             self.counts = counter.fit_transform(titles).tocsr()
             self.words = np.asarray(counter.get_feature_names_out(), object)

@@ -57,7 +57,7 @@ def _pick(bench: Workbench) -> str:
         elif st.session_state.get("sid-find"):
             st.caption("No item has these words.")
     chosen = str(sid_state.get("item"))
-    return chosen or str(bench.sids.members(str(sid_state.get("node")))["item_id"].iat[0])
+    return chosen or bench.sids.best_seller(str(sid_state.get("node")))
 
 
 def _take() -> None:
@@ -180,7 +180,10 @@ def _sharing(bench: Workbench, row: int) -> None:
     levels = sids.tree.levels
     st.html("<b>Who shares its codes</b>")
     groups = {level: sids.sharing(row, level) for level in range(levels, 0, -1)}
-    names = {level: f"{level} of {levels}: {count(len(frame))}" for level, frame in groups.items()}
+    names = {
+        level: f"{'all ' if level == levels else ''}{level} code{'s' if level > 1 else ''}: {count(len(frame))}"
+        for level, frame in groups.items()
+    }
     first = next((level for level, frame in groups.items() if len(frame)), levels)
     level = st.segmented_control("Codes shared", list(names), format_func=lambda level: names[level], default=first, key=f"sid-share-{row}",
                                  required=True,

@@ -87,6 +87,11 @@ def _hits(bench: Workbench, node: str) -> None:
         return
     ours, best = lines[0], max(lines[1:], key=lambda line: line[2]["recall"], default=None)
     marks = "".join(_recall(name, row, first) for first, name, row in [ours, *([best] if best else [])])
+    if best:
+        gap = ours[2]["recall"] - best[2]["recall"]
+        kind, arrow = ("sg-up", "▲") if gap > 0 else ("sg-down", "▼") if gap < 0 else ("", "=")
+        against = f"against the best baseline here (n = {count(ours[2]['targets'])})"
+        marks += f'<div class="sg-small"><span class="{kind}">{arrow} {gap:+.3f}</span> {against}</div>'
     st.html(
         f'<div class="sg-small" style="margin-top:.5rem">Hits in the first 10 places, {esc(sid_tree.task_name(f"{task}.{view}"))}</div>{marks}'
     )

@@ -10,7 +10,7 @@ from backend import figures_sid
 from backend.errors import RequestError
 from backend.workbench import Workbench
 
-DEFAULTS: dict[str, Any] = {"node": "·", "item": "", "kind": "sunburst", "size": "items", "colour": "purity", "task": ""}
+DEFAULTS: dict[str, Any] = {"node": "·", "item": "", "kind": "treemap", "size": "items", "colour": "purity", "task": ""}
 _CHOICES = {"kind": figures_sid.KINDS, "size": tuple(figures_sid.SIZES), "colour": tuple(figures_sid.COLOURS)}
 
 
@@ -62,10 +62,12 @@ def _read(bench: Workbench, name: str, value: str) -> Any:
     return value
 
 
-def publish() -> dict[str, str]:
+def publish(bench: Workbench) -> dict[str, str]:
     """Put the state into the page's address; returns the parameters."""
     values = {name: str(get(name) or "") for name in DEFAULTS}
-    params = {name: value.replace("·", ".") for name, value in values.items() if value != DEFAULTS[name]}
+    first = next((f"{task}.{view}" for task, view in bench.sids.measured()), "")  # the one that is shown without being asked for
+    usual = {**DEFAULTS, "task": values["task"] if values["task"] == first else ""}
+    params = {name: value.replace("·", ".") for name, value in values.items() if value != usual[name]}
     if st.query_params.to_dict() != params:
         st.query_params.from_dict(params)
     st.session_state["sid-link"] = params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from backend import figures, figures_sid
@@ -49,7 +50,7 @@ def draw(bench: Workbench) -> None:
     if hits is not None:
         frame = frame.join(hits)
     colour, colours = str(sid_state.get("colour")), figures.department_colours(bench.departments())
-    _way_back(tree.lineage(node))
+    _way_back(tree.lineage(node), frame)
     figure = figures_sid.tree(frame, str(sid_state.get("kind")), str(sid_state.get("size")), colour, colours, selected=node)
     place = f"sid-tree-{sid_state.get('kind')}-{node}"  # a new key a drawn node: the last click must not linger
     st.plotly_chart(figure, key=place, on_select=lambda: _open(place, root, str(tree.facts(root)["parent"])), selection_mode="points",
@@ -61,16 +62,24 @@ def draw(bench: Workbench) -> None:
         st.html(_scale(*figures_sid.scale(frame, colour), colour))
 
 
-def _way_back(lineage: list[str]) -> None:
-    """The nodes above the open one, as small buttons."""
-    with st.container(horizontal=True, gap="small", key="sid-lineage"):
+def _way_back(lineage: list[str], frame: pd.DataFrame) -> None:
+    """The nodes above the open one, as small buttons; at the top, examples of what one can open."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="sid-lineage"):
         for name in lineage[:-1]:
             st.button("all items" if name == "·" else name, key=f"sid-up-{name}", type="tertiary", icon=":material/arrow_upward:",
                       on_click=go, args=(name,))  # fmt: skip
         if len(lineage) == 1:
-            st.html(
-                '<span class="sg-small">Click a part of the drawing to open it; the middle leads back.</span>', width="content"
-            )
+            st.html('<span class="sg-small">Click a part of the drawing to open it, for example</span>', width="content")
+            for name, said in _examples(frame[frame["level"] == 1]).items():
+                st.button(f"{said}: {name}", key=f"sid-example-{name}", type="tertiary", on_click=go, args=(name,))
+
+
+def _examples(first: pd.DataFrame) -> dict[str, str]:
+    """First prefixes worth a look, by name."""
+    found = {str(first["purity"].idxmin()): "the most mixed", str(first["purity"].idxmax()): "the purest"}
+    if "recall" in first and first["recall"].notna().any():
+        found[str(first["recall"].idxmax())] = "where most is hit"
+    return found
 
 
 def _open(place: str, root: str, parent: str) -> None:

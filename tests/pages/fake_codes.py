@@ -40,7 +40,7 @@ def write_codes(bench: FakeWorkbench, counts: bool = True, soft: bool = True) ->
     if counts and (folder / "evaluation").is_dir():
         rows = np.arange(len(items))
         parts = [
-            pd.DataFrame({"item": rows, "targets": rows % 5, "hits": np.minimum(rows % 5, rows % place), "shown": rows % 7 + rows % place})
+            pd.DataFrame({"item": rows, "targets": rows // 3 % 5, "hits": np.minimum(rows // 3 % 5, rows % place), "shown": rows % 7 + rows % place})
             .assign(recommender=name, task=task, view=view)
             for place, name in ((3, "SIGMA"), (2, "popularity"))
             for task, view in (("JustForYou", "all"), ("JustForYou", "new"))
