@@ -31,8 +31,8 @@ from backend.model.sigma import SigmaModel
 from backend.model.training import TrainingResult, train_model, trainable_state
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import Settings, TokenSettings, TrainSettings
+from backend.tokenization.choose import quantize
 from backend.tokenization.item_store import item_statistics
-from backend.tokenization.quantizers import rq_kmeans
 from backend.tokenization.semantic_ids import health
 from backend.workspace import Workspace
 
@@ -128,10 +128,10 @@ def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report
         return
     with workspace.write("tokens", own, settings.seed) as stage:
         vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
-        books, codes = rq_kmeans(vectors, settings.tokens, settings.seed, report, cancel)
+        books, codes = quantize(vectors, settings.tokens, settings.seed, report, cancel)
         train_events = dataset.events[split(dataset, settings.data).train_events]
         stage.metrics = health(codes, books, vectors, dataset.items[CATEGORY].tolist())
-        stage.arrays("codebooks", {"centroids": books.centroids})
+        stage.arrays("codebooks", books.arrays())
         stage.arrays(
             "store",
             {"sids": codes.astype(np.int16), "statistics": item_statistics(dataset.items, train_events).astype(np.float16)},

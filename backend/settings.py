@@ -56,6 +56,10 @@ class TokenSettings(Frozen):
     codes: int = Field(64, ge=2)  # codebook size of every level
     balance: float = Field(1.3, ge=1.0)  # largest first-level cluster, as a multiple of the mean size
     iterations: int = Field(25, ge=1)  # Lloyd iterations of each level
+    # what quantises; left out of what is stored while it is the default, so that older workspaces keep their fingerprints
+    quantizer: Literal["rq-kmeans", "rq-vae"] = Field("rq-kmeans", exclude_if=lambda name: name == "rq-kmeans")
+    latent: int = Field(32, ge=2, exclude_if=lambda width: width == 32)  # RQ-VAE: width of the space that is quantised
+    epochs: int = Field(120, ge=1, exclude_if=lambda n: n == 120)  # RQ-VAE: passes over the items
 
 
 class ModelSettings(Frozen):

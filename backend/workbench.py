@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from backend import evidence, explain, health, scores
+from backend.answers import Comparison, Recommendation
 from backend.data import schema as s
 from backend.errors import SigmascopeError, WorkspaceError
 from backend.lookup import Basket, Lookup, Shopper
@@ -33,59 +33,16 @@ if TYPE_CHECKING:  # these load torch; a page must not wait for them
     from backend.generation.generator import Generator
     from backend.generation.request import Request
     from backend.generation.trace import Trace
-    from backend.space import LatentSpace
     from backend.progress import CancelToken, Report
+    from backend.sids import Sids
+    from backend.soft_parts import SoftParts
+    from backend.space import LatentSpace
 
 __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
 DatasetLoader = Callable[[Workspace], s.Dataset]
 GeneratorLoader = Callable[[Workspace, s.Dataset], Any]
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """A list and how it came about.
-
-    `items` has the columns rank · item (row) · item_id · title · department · category · type · path · price · score · phi ·
-    cos · p_item · prefix · sid · why · seen · rank_without_apf, and the source texts.
-    """
-
-    items: pd.DataFrame
-    trace: Trace
-    reading: Mapping[str, Any]  # what was understood of the instruction: task, filters, unknown
-    timings_ms: Mapping[str, float]
-    notes: Sequence[str] = field(default_factory=tuple)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two lists for the same shopper; `moves` aligns them: item_id · title · department · left · right (ranks, NaN if absent)."""
-
-    left: Recommendation
-    right: Recommendation
-    moves: pd.DataFrame
-
-    @classmethod
-    def of(cls, left: Recommendation, right: Recommendation) -> Comparison:
-        """Align two lists item by item, in the order of the right one."""
-        columns = ["item_id", "title", "department", "rank"]
-        both = left.items[columns].merge(right.items[columns], on="item_id", how="outer", suffixes=("_l", "_r"))
-        moves = pd.DataFrame(
-            {
-                "item_id": both["item_id"],
-                "title": both["title_l"].fillna(both["title_r"]),
-                "department": both["department_l"].fillna(both["department_r"]),
-                "left": both["rank_l"].astype(float),
-                "right": both["rank_r"].astype(float),
-            }
-        )
-        return cls(left, right, moves.sort_values(["right", "left"], ignore_index=True))
-
-    @property
-    def overlap(self) -> float:
-        """Share of the items of the shorter list that are in both."""
-        shorter = min(len(self.left.items), len(self.right.items))
-        return float(self.moves[["left", "right"]].notna().all(axis=1).sum() / shorter) if shorter else 0.0
+_IMPORTS = threading.Lock()
 
 
 class Workbench:
@@ -110,6 +67,7 @@ class Workbench:
         self._space: LatentSpace | None = None
         self._labs: dict[str, FusionLab] = {}
         self._lab_lock = threading.Lock()
+        self._sids: Sids | None = None
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Workbench:
@@ -291,6 +249,27 @@ class Workbench:
             self._space = LatentSpace(vectors, lambda: self.dataset)
         return self._space
 
+    @property
+    def sids(self) -> Sids:
+        """Looking into the semantic IDs (see `Sids`); needs no model.
+
+        Raises:
+            WorkspaceError: grounding or tokens are missing, damaged or stale.
+        """
+        if self._sids is None:
+            _import_heavy()
+            from backend.sids import Sids
+
+            self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events)
+        return self._sids
+
+    def soft_parts(self, item_id: str) -> SoftParts:
+        """What an item's soft token is made of (see `soft_parts`)."""
+        from backend.soft_parts import soft_parts
+
+        generator = self.generator()
+        return soft_parts(generator.model, self.sids.row(item_id), generator.runner.soft)
+
     # recommending ------------------------------------------------------------------------------------------------------
 
     def read(self, instruction: str) -> Mapping[str, Any]:
@@ -339,6 +318,13 @@ class Workbench:
         return table
 
 
+def _import_heavy() -> None:
+    """Import the heavy libraries in one thread at a time: packages that import themselves in a circle (scikit-learn) fail in two at once."""
+    with _IMPORTS:
+        import backend.generation.generator
+        import backend.sids  # noqa: F401
+
+
 def _open_dataset(workspace: Workspace) -> s.Dataset:
     from backend.data.store import open_dataset
 
@@ -346,6 +332,7 @@ def _open_dataset(workspace: Workspace) -> s.Dataset:
 
 
 def _open_generator(workspace: Workspace, dataset: s.Dataset) -> Any:
+    _import_heavy()
     from backend.generation.generator import load_generator
 
     return load_generator(workspace, dataset)

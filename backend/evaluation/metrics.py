@@ -217,3 +217,23 @@ def _satisfied(lists: Ints, allowed: Sequence[Bools | None] | None) -> tuple[Boo
         if mask is not None:
             satisfied[row] = mask[np.maximum(lists[row], 0)]
     return satisfied & (lists >= 0), np.array([mask is not None for mask in masks], bool)
+
+
+def by_item(lists: Ints, targets: Sequence[Ints], n_items: int) -> pd.DataFrame:
+    """What happened to each item over all lists: item · targets (lists that wanted it) · hits (that wanted and show it) · shown.
+
+    Items without any count are left out, so that the table stays small.
+
+    Shape:
+        lists: (n, k), -1 where empty; targets: n arrays of distinct item rows.
+    """
+    rows, columns = np.nonzero(lists >= 0)
+    shown = lists[rows, columns]
+    wanted = np.concatenate([np.asarray(each, np.int64) for each in targets]) if len(targets) else np.zeros(0, np.int64)
+    owner = np.repeat(np.arange(len(targets)), [len(each) for each in targets])
+    hit = np.isin(rows * n_items + shown, owner * n_items + wanted)
+    counts = [np.bincount(each, minlength=n_items).astype(np.int32) for each in (wanted, shown[hit], shown)]
+    frame = pd.DataFrame(
+        {"item": np.arange(n_items, dtype=np.int32), "targets": counts[0], "hits": counts[1], "shown": counts[2]}
+    )
+    return frame[(frame["targets"] > 0) | (frame["shown"] > 0)]

@@ -30,6 +30,8 @@ from backend.workspace import provenance
 
 RESULT_COLUMNS = ["recommender", "task", "view", "slice", "metric", "k", "mean", "low", "high", "n"]
 DIFFERENCE_COLUMNS = ["recommender", "reference", "task", "view", "metric", "k", "diff", "low", "high", "n"]
+ITEM_COLUMNS = ["recommender", "task", "view", "item", "targets", "hits", "shown"]
+ITEMS_AT = 10  # length of the lists that the counts by item look at
 TIMING_COLUMNS = ["recommender", "task", "view", "n", "seconds"]
 REFERENCES = ("popularity", "own frequency", "own frequency + popularity", "ALS")  # the last two: hardest on all, on new
 _KEYS = ["recommender", "task", "view"]
@@ -44,12 +46,15 @@ class Evaluation:
         differences  recommender · reference · task · view · metric · k · diff · low · high · n   (paired, slice "all")
         examples     recommender · task · view · user · slice · one column a metric ("hr@10"); the order is the cases'
         timings      recommender · task · view · n · seconds
+        items        recommender · task · view · item (row) · targets · hits · shown: how many cases wanted the item, how many of them got
+                     it in their first 10, how many lists showed it; of the references alone, items without any count left out
     """
 
     results: pd.DataFrame
     differences: pd.DataFrame
     examples: pd.DataFrame
     timings: pd.DataFrame
+    items: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ITEM_COLUMNS))
     about: dict[str, Any] = field(default_factory=dict)  # provenance, seed, resamples, tuned settings …
 
     def compare(self, ours: str, theirs: str, task: str, metric: str, k: int, view: str = "all") -> Interval:
@@ -60,8 +65,8 @@ class Evaluation:
         return difference(first, second, resamples=self.about.get("resamples", RESAMPLES), seed=self.about.get("seed", 7))
 
     def write(self, folder: Path) -> None:
-        """Write four parquet tables and `evaluation.json` (the provenance) into an existing folder."""
-        for name in ("results", "differences", "examples", "timings"):
+        """Write five parquet tables and `evaluation.json` (the provenance) into an existing folder."""
+        for name in ("results", "differences", "examples", "timings", "items"):
             getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
         (folder / "evaluation.json").write_text(json.dumps(self.about, indent=1, default=str), "utf-8")
 
@@ -111,6 +116,7 @@ def evaluate(
     differences: list[list[Any]] = []
     examples: list[pd.DataFrame] = []
     timings: list[list[Any]] = []
+    by_item: list[pd.DataFrame] = []
     total = len(rounds) * len(recommenders)
     for task, view, chosen in rounds:
         own_slice = np.array([slices[case.user, case.start] for case in chosen])
@@ -123,6 +129,9 @@ def evaluate(
             timings.append([recommender.name, task, view, len(chosen), time.perf_counter() - began])
             measured = measure(lists, chosen, facts, ks)
             values[recommender.name] = measured
+            if recommender.name in references:
+                counts = metrics.by_item(lists[:, :ITEMS_AT], [case.targets for case in chosen], dataset.n_items)
+                by_item.append(counts.assign(recommender=recommender.name, task=task, view=view)[ITEM_COLUMNS])
             table = pd.DataFrame({f"{metric}@{k}": column for (metric, k), column in measured.items()}, dtype=np.float32)
             table.insert(0, "slice", own_slice)
             table.insert(0, "user", [case.user for case in chosen])
@@ -157,6 +166,7 @@ def evaluate(
         pd.DataFrame(differences, columns=DIFFERENCE_COLUMNS),
         pd.concat(examples, ignore_index=True) if examples else pd.DataFrame(columns=[*_KEYS, "user", "slice"]),
         pd.DataFrame(timings, columns=TIMING_COLUMNS),
+        pd.concat(by_item, ignore_index=True) if by_item else pd.DataFrame(columns=ITEM_COLUMNS),
         kept,
     )
 

@@ -9,12 +9,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import faiss
 import numpy as np
 
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TokenSettings
+
+_NEVER = 1e3  # every coordinate of a code that cannot be chosen (fewer vectors than codes)
+
+
+class Quantizer(Protocol):
+    """What gives vectors their codes: the residual k-means here, the RQ-VAE in its own file."""
+
+    @property
+    def centroids(self) -> np.ndarray:
+        """Centroids of all levels, in the space that is quantised. Shape: (levels, codes, latent)."""
+        ...
+
+    def latent(self, vectors: np.ndarray) -> np.ndarray:
+        """What is quantised. Shape: (n, dim) → (n, latent)."""
+        ...
+
+    def encode(self, vectors: np.ndarray) -> np.ndarray:
+        """Codes of vectors. Shape: (n, dim) → (n, levels) int64."""
+        ...
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Vectors of codes of the first levels. Shape: (n, ≤ levels) → (n, dim)."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that `load_quantizer` needs."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,6 +54,14 @@ class Codebooks:
     """
 
     centroids: np.ndarray
+
+    def latent(self, vectors: np.ndarray) -> np.ndarray:
+        """The vectors themselves: k-means quantises what it is given. Shape: (n, dim) → (n, dim)."""
+        return np.asarray(vectors, np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The centroids."""
+        return {"centroids": self.centroids}
 
     def encode(self, vectors: np.ndarray) -> np.ndarray:
         """Codes of new vectors by nearest centroid of the residual, level by level.
@@ -47,6 +83,15 @@ class Codebooks:
             codes: (n, ≤ levels); returns: (n, dim).
         """
         return np.asarray(sum(self.centroids[level][codes[:, level]] for level in range(codes.shape[1])))
+
+
+def usable_codes(book: np.ndarray) -> np.ndarray:
+    """Codes of one level that can be chosen: those left over where there are fewer vectors than codes cannot.
+
+    Shape:
+        book: (codes, dim); returns: (codes,) bool.
+    """
+    return np.asarray((book < _NEVER).any(1))
 
 
 def _distances(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -111,4 +156,4 @@ def rq_kmeans(
         codes[:, level] = chosen
         residual -= book[chosen]
         report(Progress("tokens", level + 1, settings.levels, f"level {level + 1}"))
-    return Codebooks(np.where(np.isinf(books), 1e3, books).astype(np.float32)), codes
+    return Codebooks(np.where(np.isinf(books), _NEVER, books).astype(np.float32)), codes

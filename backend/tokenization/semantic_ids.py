@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from backend.tokenization.quantizers import Codebooks
+from backend.tokenization.quantizers import Quantizer
 
 
-def health(codes: np.ndarray, codebooks: Codebooks, vectors: np.ndarray, categories: Sequence[str]) -> dict[str, Any]:
+def health(codes: np.ndarray, codebooks: Quantizer, vectors: np.ndarray, categories: Sequence[str]) -> dict[str, Any]:
     """Health of a tokenization.
 
     Shape:

@@ -69,7 +69,7 @@ class Maps:
             ground = ",".join(figures_map.SCALE)
             marks = "".join(f"<span>{esc(label)}</span>" for _, label in self.shade.ticks)
             bar = f'<i style="background:linear-gradient(90deg,{ground})"></i>'
-            st.html(f'<div class="sg-scale"><b>{esc(self.shade.title)}</b><div>{bar}<div>{marks}</div></div></div>')
+            st.html(f'<div class="sg-mapscale"><b>{esc(self.shade.title)}</b><div>{bar}<div>{marks}</div></div></div>')
             return
         rest = len(names) - LEGEND
         more = f'<div class="sg-small">and {rest} more; colours repeat after 24</div>' if rest > 0 else ""

@@ -8,7 +8,7 @@ import pytest
 
 from backend.data.schema import Dataset
 from backend.data.split import Split
-from backend.evaluation.metrics import Catalogue, accuracy, catalogue, coverage, hits, listwise, tail_items
+from backend.evaluation.metrics import Catalogue, accuracy, by_item, catalogue, coverage, hits, listwise, tail_items
 
 KS = (1, 2, 5, 10)
 
@@ -105,3 +105,13 @@ def test_catalogue_counts_training_only(dataset: Dataset, parts: Split) -> None:
     assert facts.surprise == pytest.approx(expected.to_numpy())
     assert len(np.unique(facts.category)) == 8
     assert np.linalg.norm(facts.vectors, axis=1) == pytest.approx(1)
+
+
+def test_counts_by_item_against_a_naive_count() -> None:
+    lists = np.array([[1, 4, -1], [4, 0, 2], [3, -1, -1]])
+    targets = [np.array([1, 2]), np.array([2, 4]), np.array([0])]
+    found = by_item(lists, targets, 7).set_index("item")
+    assert found["targets"].to_dict() == {0: 1, 1: 1, 2: 2, 3: 0, 4: 1}
+    assert found["shown"].to_dict() == {0: 1, 1: 1, 2: 1, 3: 1, 4: 2}
+    assert found["hits"].to_dict() == {0: 0, 1: 1, 2: 1, 3: 0, 4: 1}
+    assert 5 not in found.index, "an item without any count is left out"

@@ -13,7 +13,7 @@ from backend.errors import Cancelled
 from backend.evaluation.baselines import fit_all
 from backend.evaluation.cases import Case
 from backend.evaluation.intervals import interval
-from backend.evaluation.protocol import DIFFERENCE_COLUMNS, RESULT_COLUMNS, Evaluation, check_lists, evaluate
+from backend.evaluation.protocol import DIFFERENCE_COLUMNS, ITEM_COLUMNS, RESULT_COLUMNS, Evaluation, check_lists, evaluate
 from backend.progress import CancelToken, Progress
 
 NAMES = ["popularity", "own frequency", "item-kNN"]
@@ -125,3 +125,15 @@ def test_no_cases(dataset: Dataset, parts: Split) -> None:
     empty = evaluate(fit_all(dataset, parts, ["popularity"]), [], dataset, parts)
     assert empty.results.empty
     assert list(empty.results.columns) == RESULT_COLUMNS
+
+
+def test_counts_by_item_agree_with_recall(outcome: Evaluation, cases: list[Case]) -> None:
+    counts = outcome.items
+    assert list(counts.columns) == ITEM_COLUMNS
+    own = counts[(counts["recommender"] == "popularity") & (counts["task"] == "JustForYou") & (counts["view"] == "all")]
+    asked = [case for case in cases if case.task == "JustForYou"]
+    assert own["targets"].sum() == sum(len(case.targets) for case in asked)
+    examples = outcome.examples.query("recommender == 'popularity' and task == 'JustForYou' and view == 'all'")
+    hits = (examples["recall@10"].to_numpy() * [len(case.targets) for case in asked]).sum()
+    assert own["hits"].sum() == pytest.approx(hits, abs=0.01)
+    assert (own["hits"] <= own[["targets", "shown"]].min(axis=1)).all()
