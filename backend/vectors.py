@@ -127,7 +127,7 @@ class Vectors:
         generator, trace = self._generator(), answer.trace
         asked = Request(**{name: value for name, value in trace.request.items() if name in Request.model_fields})
         shopper = generator.shoppers.resolve(asked)
-        state = generator.runner.prompt_state(generator.runner.tokens(shopper, trace.request["reading"]["instruction"]))
+        _, state = generator.prompt(shopper, trace.request["reading"]["instruction"])
         codes = np.array(kept_prefixes(answer)["codes"].tolist(), np.int64).reshape(-1, generator.model.levels)
         return normalised(generator.runner.queries(state, codes)[0])
 

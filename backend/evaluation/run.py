@@ -68,7 +68,8 @@ class Run:
 
     def _differences(self) -> list[dict[str, Any]]:
         rows = self.evaluation.differences
-        return rows[(rows["k"] == 10) & rows["metric"].isin(["hr", "ndcg"]) & (rows["recommender"] == OURS)].to_dict("records")  # type: ignore[return-value]
+        ours = (rows["recommender"] == OURS) | (rows["reference"] == OURS)
+        return rows[(rows["k"] == 10) & rows["metric"].isin(["hr", "ndcg"]) & ours].to_dict("records")  # type: ignore[return-value]
 
 
 def evaluate_workspace(

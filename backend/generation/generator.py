@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,9 +32,11 @@ from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
 from backend.model.loading import load_model
+from backend.model.prompt import Tokens
 from backend.model.sigma import SigmaModel
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import prefix_name
+from backend.turns import Turns
 from backend.workspace import Workspace
 
 OnStep = Callable[[str, dict], None]
@@ -61,9 +62,7 @@ class Generator:
         self.records = Records(dataset)
         self._catalogue: Catalogue | None = None
         self._name_vectors = name_vectors
-        self._lock = (
-            threading.RLock()
-        )  # held while the model computes, not while somebody draws: sessions take turns step by step
+        self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
 
     def warm(self) -> None:
         """Answer one request, so that the first user does not wait for what is made once (wordings, kernels)."""
@@ -131,8 +130,7 @@ class Generator:
             return time.perf_counter()
 
         clock = time.perf_counter()
-        tokens = self.runner.tokens(shopper, instruction)
-        state = self.runner.prompt_state(tokens, self.records.of(shopper.items, shopper.days, shopper.steps))
+        tokens, state = self.prompt(shopper, instruction)
         prompt = prompt_frame(tokens, self.dataset.items[c.TITLE], self.model.codes)
         clock = ended("prompt", prompt, clock)
 
@@ -155,6 +153,11 @@ class Generator:
         ended("fusion", fused, clock)
         notes = _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
         return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings)
+
+    def prompt(self, shopper: Shopper, instruction: str) -> tuple[Tokens, PromptState]:
+        """The prompt's tokens, and the prompt after the backbone (from the last few, where it is among them)."""
+        tokens = self.runner.tokens(shopper, instruction)
+        return tokens, self.runner.prompt_state(tokens, self.records.of(shopper.items, shopper.days, shopper.steps))
 
     def _subsets(
         self, state: PromptState, beams: Beams, settings: FusionSettings, allowed: np.ndarray

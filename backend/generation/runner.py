@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from backend.model.examples import profile_line
 from backend.model.priors import REPEAT_TERMS, RecordBatch
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
+from backend.turns import Turns
 
 _PROMPTS_KEPT = 8
 
@@ -69,7 +69,7 @@ class Runner:
             self.soft_tensor = model.soft_tokens().float()
         self.soft = self.soft_tensor.numpy()
         self._states: OrderedDict[Any, PromptState] = OrderedDict()
-        self._lock = threading.RLock()
+        self._lock = Turns()
 
     def tokens(self, shopper: Shopper, instruction: str) -> Tokens:
         """The prompt's tokens, instruction included."""

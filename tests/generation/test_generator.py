@@ -57,8 +57,7 @@ def test_old_prompts_are_let_go(generator: Generator) -> None:
 def test_what_is_computed_behind_the_cache_is_what_a_whole_line_gives(make: Make) -> None:
     generator = make(prefix_levels=2)
     shopper, model = generator.shoppers.resolve(ASKED), generator.model
-    tokens = generator.runner.tokens(shopper, "something in snacks")
-    state = generator.runner.prompt_state(tokens, generator.records.of(shopper.items, shopper.days, shopper.steps))
+    tokens, state = generator.prompt(shopper, "something in snacks")
     prefixes = generator.index.last.codes[:5]
     found, weights = generator.runner.queries(state, prefixes)
     for row, prefix in enumerate(prefixes.tolist()):
