@@ -23,7 +23,7 @@ WORDINGS = ("what should I put in my cart next?", "surprise me", "something for 
 
 
 def rows(workspace: str | None, repeats: int, report: Report, cancel: CancelToken) -> list[dict[str, Any]]:
-    """One row for each history length and each (K, M).
+    """One row for each history length and each (K, M), the workspace's own setting last.
 
     Returns:
         recipe · backbone · history (items in the prompt) · K · M · first_ms · p50_ms · p95_ms · by_step_ms (medians).
@@ -34,10 +34,12 @@ def rows(workspace: str | None, repeats: int, report: Report, cancel: CancelToke
     histories = _histories(bench)
     longest = int(settings["history_items"])
     sizes = sorted({max(1, longest // 4), longest})
-    plan = [(size, 20, 50) for size in sizes[:-1]] + [(longest, beams, per_prefix) for beams, per_prefix in KM]
+    shipped = bench.fusion()
+    pairs = list(dict.fromkeys([*KM, (shipped.beams, shipped.per_prefix)]))
+    plan = [(size, 20, 50) for size in sizes[:-1]] + [(longest, beams, per_prefix) for beams, per_prefix in pairs]
     out = []
     for place, (size, beams, per_prefix) in enumerate(plan):
-        fusion = bench.fusion().model_copy(update={"beams": beams, "per_prefix": per_prefix, "top": 10})
+        fusion = shipped.model_copy(update={"beams": beams, "per_prefix": per_prefix, "top": 10})
         times: list[float] = []
         steps: list[dict[str, float]] = []
         for number in range(repeats + 1):
