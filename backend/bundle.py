@@ -4,7 +4,7 @@
 
 The copy holds what this project trained and measured, and no table of the benchmark: its dataset stage is the recipe and the content hash, from
 which the tables are made when it is opened. Per-example evaluation rows stay behind (they are large and name households). The copy also holds
-ready-made maps for the Latent space page and a sample of examples for the Fusion page.
+ready-made maps for the Latent space page. Examples for the Fusion page hold what households bought: they are prepared where they are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 from backend.atlas_files import ship
 from backend.data.store import dataset_settings, write_dataset
 from backend.errors import SigmascopeError, WorkspaceError
-from backend.lab import write_sample
 from backend.workbench import Workbench
 from backend.workspace import DEMO, Workspace
 
@@ -41,7 +40,7 @@ def bundle(source: Workspace, target: Path) -> int:
             raise WorkspaceError("the source's tables are not what its settings make now", str(source.path), "build it again")
         for stage in ("grounding", "tokens", "model", "evaluation"):
             shutil.copytree(source.path / stage, copy.path / stage, ignore=lambda _, names: _LEFT_BEHIND & set(names))
-        _ready_made(source, copy)
+        ship(Workbench(source).space, copy.path / "atlas")  # maps would otherwise be laid out at first sight
         (copy.path / ".lock").unlink(missing_ok=True)
         size = sum(path.stat().st_size for path in copy.path.rglob("*") if path.is_file())
         if size > MAX_BYTES:
@@ -49,13 +48,6 @@ def bundle(source: Workspace, target: Path) -> int:
         shutil.rmtree(target, ignore_errors=True)
         copy.path.rename(target)
     return size
-
-
-def _ready_made(source: Workspace, copy: Workspace) -> None:
-    """What pages would otherwise have to compute at first sight: the maps, and a sample of examples for the fusion lab."""
-    bench = Workbench(source)
-    ship(bench.space, copy.path / "atlas")
-    write_sample(source, bench.generator(), bench.fusion(), copy.path / "evaluation")
 
 
 def main() -> int:

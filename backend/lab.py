@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,14 +22,13 @@ from backend.evaluation.optimise import optimise
 from backend.evaluation.why_moved import Why, why
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
-from backend.workspace import StageWriter, Workspace
+from backend.workspace import Workspace
 
 if TYPE_CHECKING:
     from backend.generation.generator import Generator
 
-__all__ = ["FusionLab", "Scores", "Why", "make", "moved", "open_labs", "optimise", "prepare", "stored", "why", "write_sample"]
+__all__ = ["FusionLab", "Scores", "Why", "make", "moved", "open_labs", "optimise", "prepare", "stored", "why"]
 HOUSEHOLDS, MOST = 300, 3000  # of each split that are prepared: usual, largest number
-SHIPPED = (200, 250)  # households of each split, candidates of each example
 SEED = 7
 
 
@@ -123,10 +121,3 @@ def prepare(
     made = make(workspace, generator, shipped, min(households, MOST), report=report, cancel=cancel)
     lab_store.keep(made, workspace.stage("model").fingerprint)
     return made
-
-
-def write_sample(
-    workspace: Workspace, generator: Generator, shipped: FusionSettings, folder: Path, report: Report = silent
-) -> None:
-    """Write a sample that is small enough to be shipped (about 6 MB) into a folder, such as a bundle's evaluation stage."""
-    lab_store.save_lab(StageWriter(folder), make(workspace, generator, shipped, *SHIPPED, report=report))
