@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 from vector_quantize_pytorch import ResidualVQ
@@ -98,7 +99,8 @@ def rq_vae(
     """
     vectors = np.asarray(vectors, np.float32)
     mean, std = vectors.mean(0), vectors.std(0) + 1e-6
-    with torch.random.fork_rng(devices=[]):
+    # one core: the layers are small, threads would wait for each other, and the pages need a core while this runs beside them
+    with torch.random.fork_rng(devices=[]), threadpool_limits(1):
         torch.manual_seed(seed)
         parts = _train(torch.from_numpy((vectors - mean) / std), settings, report, cancel)
     encoder, decoder, quantizer = parts
