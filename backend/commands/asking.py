@@ -92,7 +92,10 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
         bench.workspace.fresh_stage(name)
     user = bench.example_shopper() if args.user is None else args.user
     people = bench.lookup.people
-    people.user_row(user)
+    try:
+        people.user_row(user)
+    except RequestError as error:
+        raise RequestError(error.what, "--user", error.mend) from error
     made = [
         Request(instruction=text, user=user, category=args.category, max_price=highest, seen=args.seen, fusion=fusion)
         for text in texts

@@ -111,9 +111,11 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     left = [place for place, word in enumerate(said) if place not in explained | refused_at and not catalogue.is_plain(word)]
     names = [one.name for one in found]
     # "something new to me" is a filter and a wish: the task is judged with those words, the model told without them
-    explores = not found and _explores(limits.rest, len(left) < len(said), catalogue)
+    explores = not found and _CUES.search(limits.rest) is not None
     if not found and not explores:
+        said_something = len(left) < len(said)  # words that are all unknown say nothing of exploring
         names, left = _by_meaning(said, left, catalogue)
+        explores = not names and said_something and catalogue.explores(limits.rest)
     left = sorted({*left, *(place for place in refused_at if not said[place].is_function)})
     primary = _primary(found) if found else next(iter(names), None)
     task = ("Discover" if explores else "JustForYou") if primary is None else _asks(limits.rest, primary, catalogue)
@@ -174,11 +176,6 @@ def _masked(text: str, catalogue: Catalogue) -> str:
     for one in reversed(catalogue.find(said)):
         text = text[: said[one.first].start] + PLACEHOLDER + text[said[one.last - 1].stop :]
     return text
-
-
-def _explores(text: str, known: bool, catalogue: Catalogue) -> bool:
-    """Whether a text without a name asks for something unlike the usual; words that are all unknown say nothing of that."""
-    return _CUES.search(text) is not None or (known and catalogue.explores(text))
 
 
 def _asks(text: str, name: Name, catalogue: Catalogue) -> str:
