@@ -19,6 +19,7 @@ import pandas as pd
 
 from backend.data import schema as s
 from backend.errors import RequestError, WorkspaceError
+from backend.evaluation import OURS
 from backend.progress import CancelToken, Report
 from backend.settings import ModelSettings, TokenSettings
 from backend.tokenization import alarms, compare, tree
@@ -31,7 +32,7 @@ from backend.tokenization.wording import TitleWords
 from backend.workspace import Workspace, cache_dir, fingerprint
 
 MAX_TITLE = 300
-OURS = "SIGMA"
+
 Ground = Callable[[Sequence[str]], np.ndarray]  # texts → grounded vectors, (n,) → (n, dim)
 
 
