@@ -49,8 +49,8 @@ def options(space: LatentSpace, items: pd.DataFrame) -> list[str]:
 
 
 def metrics(space: LatentSpace) -> list[str]:
-    """Figures that the evaluation holds for each item (`evaluation/items.parquet`: item, then one column a figure)."""
-    table = space.vectors.measured()
+    """Figures that the evaluation holds for each item."""
+    table = space.measured()
     return [] if table is None else [str(name) for name in table.columns if name != "item"]
 
 
@@ -73,7 +73,7 @@ def shade(space: LatentSpace, items: pd.DataFrame, name: str, left: str, right: 
         codes = pd.Series([prefix_name([code]) for code in sids[:, 0]]) if sids is not None else pd.Series([""] * len(items))
         return groups(codes, name)
     if name in metrics(space):
-        table = space.vectors.measured()
+        table = space.measured()
         assert table is not None
         return scale(table.set_index("item")[name].reindex(range(len(items))).to_numpy(float), name)
     column = items[name]

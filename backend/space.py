@@ -128,6 +128,14 @@ class LatentSpace:
             self._kept["purchases"] = np.bincount(self._dataset().events[s.EVENT_ITEM], minlength=len(self._items))
         return self._kept["purchases"]
 
+    def measured(self) -> pd.DataFrame | None:
+        """Figures of the evaluation for each item (see `Vectors.measured`)."""
+        workspace = self.vectors.workspace
+        name = "measured-" + (workspace.stage("evaluation").fingerprint if workspace.has("evaluation") else "")
+        if name not in self._kept:
+            self._kept[name] = self.vectors.measured()
+        return self._kept[name]
+
     # neighbours --------------------------------------------------------------------------------------------------------
 
     def lists(self, space: str, report: Report = silent, cancel: CancelToken | None = None) -> np.ndarray:

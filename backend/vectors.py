@@ -17,6 +17,7 @@ import pandas as pd
 
 from backend.data import schema as s
 from backend.errors import RequestError, WorkspaceError
+from backend.evaluation import OURS
 from backend.grounding.neighbours import normalised
 from backend.grounding.shelf import Shelf
 from backend.progress import CancelToken, Report, silent
@@ -138,11 +139,19 @@ class Vectors:
         return self.workspace.stage("tokens").arrays("store")["sids"].astype(np.int64)
 
     def measured(self) -> pd.DataFrame | None:
-        """Figures of the evaluation for each item (item, then a column a figure); None where there are none."""
+        """Our recall of each item by task, from the evaluation's counts: item, then a column a task; None where there are none.
+
+        An item that no example of a task wanted has no figure there.
+        """
         if not self.workspace.has("evaluation"):
             return None
         stage = self.workspace.stage("evaluation")
-        return stage.table("items") if (stage.path / "items.parquet").is_file() else None
+        if not (stage.path / "items.parquet").is_file():
+            return None
+        counts = stage.table("items")
+        own = counts[(counts["recommender"] == OURS) & (counts["view"] == "all") & (counts["targets"] > 0)]
+        recall = own.assign(recall=own["hits"] / own["targets"]).pivot(index="item", columns="task", values="recall")
+        return recall.rename(columns=lambda task: f"recall@10, {task}").rename_axis(columns=None).reset_index()
 
     def _text_name(self) -> str:
         return f"text-{self.source('text')}"

@@ -12,6 +12,7 @@ import pytest
 from backend import colouring
 from backend.atlas_files import ship
 from backend.errors import RequestError
+from backend.evaluation import OURS
 from backend.figures import OTHER
 from backend.generation.request import Request
 from backend.grounding import atlas
@@ -19,6 +20,7 @@ from backend.grounding.atlas import AtlasSettings
 from backend.progress import CancelToken
 from backend.space import LatentSpace
 from backend.vectors import SPACES, Vectors
+from backend.workbench import Workbench
 from tests.grounding.test_atlas import stub
 from tests.pages.fake import FakeWorkbench, fake_workspace
 from tests.pages.fake_space import fake_space
@@ -164,7 +166,7 @@ def test_colours_of_everything(space: LatentSpace, bench: FakeWorkbench) -> None
 def test_figures_of_the_evaluation_colour_items(
     space: LatentSpace, bench: FakeWorkbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(space.vectors, "measured", lambda: pd.DataFrame({"item": [0, 2], "hr@10": [0.0, 1.0]}))
+    monkeypatch.setattr(space, "measured", lambda: pd.DataFrame({"item": [0, 2], "hr@10": [0.0, 1.0]}))
     assert "hr@10" in colouring.options(space, bench.dataset.items)
     shade = colouring.shade(space, bench.dataset.items, "hr@10", "text", "id")
     assert shade.known[:3].tolist() == [True, False, True]
@@ -193,3 +195,22 @@ def test_what_ships_is_everything_that_a_cold_page_needs(
     monkeypatch.setattr(cold.vectors, "load", None)  # nothing of this needs a vector
     assert all(len(cold.lists(name)) == bench.dataset.n_items for name in SPACES)
     assert all(set(cold.regions(name, S)) == {"label", "x", "y", "n", "share"} for name in SPACES)
+
+
+def test_the_evaluations_figures_colour_the_map() -> None:
+    """On the shipped demo, whose counts hold several recommenders, tasks and views of every item."""
+    bench = Workbench.open()
+    counts = bench.workspace.stage("evaluation").table("items")
+    own = counts[
+        (counts["recommender"] == OURS) & (counts["task"] == "Query") & (counts["view"] == "all") & (counts["targets"] > 3)
+    ]
+    names = colouring.metrics(bench.space)
+    assert len(names) == counts["task"].nunique()
+    for name in names:
+        shade = colouring.shade(bench.space, bench.dataset.items, name, "text", "grounded")
+        assert shade.known.any()
+    table = bench.space.measured()
+    assert table is not None
+    found = table.set_index("item")["recall@10, Query"]
+    for row in own.head(20).itertuples():
+        assert found[row.item] == row.hits / row.targets
