@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def _plain_sqlite(connection: Any, _: Any) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")  # kept in the file; a no-op from the second time on
             break
-        except Exception as error:  # SQLite does not wait here, whatever its timeout
+        except sqlite3.OperationalError as error:  # SQLite does not wait here, whatever its timeout
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(0.02)
