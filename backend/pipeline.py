@@ -23,16 +23,17 @@ from backend.errors import RequestError, WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import train_grounder
 from backend.instructions.catalogue import prepare
+from backend.instructions.demand import demand_examples
 from backend.instructions.tasks import registry
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
-from backend.model.loading import load_store, text_grounder
+from backend.model.loading import listener, load_store, shared_encode
 from backend.model.sigma import SigmaModel
 from backend.model.training import TrainingResult, train_model, trainable_state
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import Settings, TokenSettings, TrainSettings
 from backend.tokenization.choose import quantize
-from backend.tokenization.item_store import item_statistics
+from backend.tokenization.item_store import item_names, item_statistics
 from backend.tokenization.semantic_ids import health
 from backend.workspace import Workspace
 
@@ -132,9 +133,16 @@ def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report
         train_events = dataset.events[split(dataset, settings.data).train_events]
         stage.metrics = health(codes, books, vectors, dataset.items[CATEGORY].tolist())
         stage.arrays("codebooks", books.arrays())
+        names, name_of = item_names(dataset.items)
+        said = encoders.shared_text_encoder().encode(names, report=report, cancel=cancel)
         stage.arrays(
             "store",
-            {"sids": codes.astype(np.int16), "statistics": item_statistics(dataset.items, train_events).astype(np.float16)},
+            {
+                "sids": codes.astype(np.int16),
+                "statistics": item_statistics(dataset.items, train_events).astype(np.float16),
+                "names": said.astype(np.float16),
+                "name_of": name_of.astype(np.int16),
+            },
         )
 
 
@@ -178,14 +186,15 @@ def train(
         raise RequestError(f"unknown task {unknown[0][:40]!r}", "train.tasks", f"choose from: {', '.join(tasks)}")
     parts = split(dataset, settings.data)
     store = load_store(workspace, dataset)
+    examples = demand_examples(settings.train.tasks, prepare(dataset, shared_encode), shared_encode, settings.seed)
     torch.manual_seed(settings.seed)
     model = SigmaModel(
         load_backbone(settings.model),
         store,
         settings.model,
         settings.tokens,
+        listener(workspace, dataset, examples, settings.train.tasks),
         settings.train.dropout,
-        ground=text_grounder(workspace),
     )
     chosen = [tasks[name] for name in settings.train.tasks]
     contexts = training_contexts(parts.train, settings.train, settings.seed)
@@ -207,6 +216,7 @@ def train(
             ],
             "peak_memory_mb": peak_memory_mb(),
         }
+        stage.arrays("demand", examples)
         save_file(_half(trainable_state(model)), stage.path / "model.safetensors")
     shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return result

@@ -13,13 +13,16 @@ import torch
 from backend.data.schema import Dataset
 from backend.grounding.encoders import TEXT_DIM, TokenStates
 from backend.model.backbones import Nano, load_backbone
+from backend.model.batch import Batch
+from backend.model.instruction import Said
 from backend.model.sigma import SigmaModel
 from backend.settings import ModelSettings, TokenSettings
-from backend.tokenization.item_store import ItemStore
+from backend.tokenization.item_store import NAMED, ItemStore
 
 MODEL: dict[str, Any] = {"layers": 2, "hidden": 32, "heads": 4, "item_dim": 16, "history_items": 8}
 LEVELS, CODES = 4, 6
 WIDTH = 12  # of the grounded text vectors
+DEMANDS = 4
 
 
 class FakeEncoder:
@@ -59,7 +62,9 @@ def small_store(n: int, seed: int = 0) -> ItemStore:
     ids[-2:] = statistics[-2:] = 0.0
     sids = rng.integers(CODES, size=(n, LEVELS))
     sids[1] = sids[0]
-    return ItemStore(ids, unit(rng, n, WIDTH), None, statistics, sids)
+    names, name_of = unit(rng, 7, TEXT_DIM), rng.integers(7, size=(n, len(NAMED)))
+    name_of[-1] = -1
+    return ItemStore(ids, unit(rng, n, WIDTH), None, statistics, sids, names, name_of)
 
 
 def fake_ground(texts: Sequence[str]) -> torch.Tensor:
@@ -69,16 +74,36 @@ def fake_ground(texts: Sequence[str]) -> torch.Tensor:
     return torch.from_numpy(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).float()
 
 
+class FakeListener:
+    """Hears the fake vectors of texts; a demand that is not given is a fixed one for each text."""
+
+    tasks, sentence_dim = ("JustForYou", "Category", "Query", "Discover"), TEXT_DIM
+
+    def __call__(self, texts: Sequence[str], demand: torch.Tensor | None = None) -> Said:
+        sentence = torch.from_numpy(FakeEncoder().encode(texts)) if texts else torch.zeros(0, TEXT_DIM)
+        if demand is None:
+            drawn = [np.random.default_rng(zlib.crc32(text.encode())).dirichlet(np.ones(DEMANDS)) for text in texts]
+            demand = torch.from_numpy(np.array(drawn).reshape(-1, DEMANDS)).float()
+        return Said(fake_ground(texts), sentence, demand)
+
+
 def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes: Any) -> SigmaModel:
     """A random model over the dataset's items, its gates open in their own ways."""
     torch.manual_seed(seed)
     settings = ModelSettings(**{**MODEL, **changes})
     backbone = Nano(settings, FakeEncoder()) if settings.backbone == "nano" else load_backbone(settings)  # type: ignore[arg-type]
     tokens = TokenSettings(levels=LEVELS, codes=CODES)
-    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, dropout, ground=fake_ground)
-    for head in (model.code_head, model.query_head, model.pull_gate, model.weight_gate, model.priors.again, model.priors.taste):
+    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, FakeListener(), dropout)
+    own = (model.code_head, model.query_head, model.priors.again, model.priors.taste, model.instruction.add[-1])
+    for head in (*own, *(ask[-1] for ask in model.instruction.asks)):  # type: ignore[index]
         torch.nn.init.normal_(head.weight, std=0.05)
+    torch.nn.init.normal_(model.instruction.gates, std=0.2)
     return model
+
+
+def words_of(model: SigmaModel, batch: Batch) -> torch.Tensor:
+    """Soft tokens of a batch's instructions. Shape: (instructions, item_dim)."""
+    return model.instruction(batch.said, model.fuse, model._names, model._name_of).words
 
 
 def llama_folder(path: Path, texts: Sequence[str]) -> Path:

@@ -20,7 +20,7 @@ from backend.data.record import Record, basket_ordinals
 from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
 from backend.generation.generator import Generator
-from backend.generation.runner import PromptState, asked, first_code, log_softmax
+from backend.generation.runner import PromptState, asked, first_code, log_softmax, nearness
 from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines, without_items
 from backend.model.priors import TERMS, RecordBatch
@@ -53,7 +53,7 @@ class Components:
     terms: np.ndarray
 
     @classmethod
-    def empty(cls, cases: Sequence[Case], codes: int, k: int, width: int, n_items: int) -> Components:
+    def empty(cls, cases: Sequence[Case], codes: int, k: int, width: int, n_items: int, terms: int) -> Components:
         """Arrays to be filled in."""
         n = len(cases)
         records, record = np.unique([[case.user, case.start] for case in cases], axis=0, return_inverse=True)
@@ -64,9 +64,9 @@ class Components:
             np.zeros((n, k), np.int64),
             np.full((n, k), -np.inf, np.float32),
             np.full((n, k, width), -np.inf, np.float16),
-            np.zeros((n, k, 1 + len(TERMS)), np.float32),
+            np.zeros((n, k, 1 + terms), np.float32),
             record.ravel(),
-            np.zeros((len(records), n_items, len(TERMS)), np.float16),
+            np.zeros((len(records), n_items, terms), np.float16),
         )
 
     def log_phi(self, at: Sequence[int], first_code: np.ndarray, repeat_weight: float) -> np.ndarray:
@@ -91,7 +91,9 @@ def compute(
     profiles = generator.dataset.users[c.PROFILE].tolist()
     width = generator.index.members.shape[1]
     k = min(beams, len(generator.index.last.codes))
-    out = Components.empty(cases, generator.model.codes if generator.model.levels else 1, k, width, generator.dataset.n_items)
+    terms = len(generator.model.listen.tasks) + len(TERMS)
+    codes = generator.model.codes if generator.model.levels else 1
+    out = Components.empty(cases, codes, k, width, generator.dataset.n_items, terms)
     order = sorted(range(len(cases)), key=lambda row: len(cases[row].history))  # equal lengths together: less padding
     for begin in range(0, len(order), _BATCH):
         if cancel:
@@ -128,7 +130,7 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
         at.append((emit, queries))
     batch = model.collate(trees)
     known = model.known(batch, RecordBatch.of([record_of(generator, case) for case in cases]), generator.runner.soft_tensor)
-    hidden = model.encode(batch, known.soft, known.words)
+    hidden = model.encode(batch, known.soft, known.wish.words)
     for place, (row, (emit, queries)) in enumerate(zip(part, at, strict=True)):
         logits, prior = first_code(model, hidden[place, emit : emit + 1], known, place)
         out.first_logits[row], out.first_prior[row] = logits[0], prior[0]
@@ -136,7 +138,8 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
         h, weights = (each.numpy()[best] for each in asked(model, hidden[place, queries], known, place))
         out.rows[row], out.rest[row] = best, 0.0
         out.weights[row], out.terms[out.record[row]] = weights, known.terms[place].numpy()
-        out.cos[row] = cosines(h, generator.runner.soft, index.members[best], _everything(generator))
+        members = index.members[best]
+        out.cos[row] = nearness(cosines(h, generator.runner.soft, members, _everything(generator)), known, place, members)
 
 
 def _by_beam(generator: Generator, trees: list[Tokens], part: list[int], cases: Sequence[Case], out: Components) -> None:
@@ -156,7 +159,8 @@ def _by_beam(generator: Generator, trees: list[Tokens], part: list[int], cases: 
             out.rest[row, :n] -= log_probs(root)[0, codes[:, 0]]
         h, out.weights[row, :n] = runner.queries(state, codes)
         out.terms[out.record[row]] = state.known.terms[0].numpy()
-        cos = cosines(h, runner.soft, index.members[found.rows], allowed)
+        members = index.members[found.rows]
+        cos = nearness(cosines(h, runner.soft, members, allowed), state.known, 0, members)
         out.cos[row, :n] = cos if generator.model.settings.soft_token else without_items(cos)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.model.priors import REPEAT_TERMS
 from backend.settings import FusionSettings
 
 
@@ -44,7 +43,7 @@ def item_priors(weights: np.ndarray, terms: np.ndarray) -> tuple[np.ndarray, np.
         weights: (…, K, 1 + terms) sureness first, as `SigmaModel.weights`; terms: (…, K, L, terms); returns: (…, K, L) each.
     """
     both = weights[..., None, 1:] * terms
-    return both[..., :REPEAT_TERMS].sum(-1), both[..., REPEAT_TERMS:].sum(-1)
+    return both[..., :-1].sum(-1), both[..., -1]
 
 
 def item_log_probs(cos: np.ndarray, scale: np.ndarray, prior: np.ndarray | float = 0.0) -> np.ndarray:

@@ -23,7 +23,7 @@ from backend.generation.filters import allowed_items
 from backend.generation.frames import prefix_frame, prompt_frame
 from backend.generation.fusion import fuse, item_priors
 from backend.generation.request import Request
-from backend.generation.runner import PromptState, Runner
+from backend.generation.runner import PromptState, Runner, nearness
 from backend.generation.shopper import Shopper, Shoppers
 from backend.generation.subset import best_of_each, cosines, without_items
 from backend.generation.trace import Trace
@@ -152,7 +152,7 @@ class Generator:
         fused["seen"] = fused["item"].isin(shopper.items)
         ended("fusion", fused, clock)
         notes = _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
-        return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings)
+        return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings, state.demand)
 
     def prompt(self, shopper: Shopper, instruction: str) -> tuple[Tokens, PromptState]:
         """The prompt's tokens, and the prompt after the backbone (from the last few, where it is among them)."""
@@ -168,7 +168,7 @@ class Generator:
         members = self.index.members[beams.rows]  # (K, L)
         members = members[:, : int((members >= 0).sum(1).max())]
         h, weights = self.runner.queries(state, self.index.last.codes[beams.rows])
-        cos = cosines(h, self.runner.soft, members, allowed)
+        cos = nearness(cosines(h, self.runner.soft, members, allowed), state.known, 0, members)
         if not self.model.settings.soft_token:
             cos = without_items(cos)
         repeat, popularity = item_priors(weights, state.known.terms[0].numpy()[np.maximum(members, 0)])

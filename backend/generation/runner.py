@@ -23,7 +23,7 @@ from backend.data.record import Record
 from backend.generation.shopper import Shopper
 from backend.model.batch import Known
 from backend.model.examples import profile_line
-from backend.model.priors import REPEAT_TERMS, RecordBatch
+from backend.model.priors import RecordBatch
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
 from backend.turns import Turns
@@ -51,6 +51,7 @@ class PromptState:
     position: int  # of the first token behind the prompt
     last: Tensor  # (1, dim)
     known: Known  # what is known beside the hidden states
+    demand: dict[str, float]  # how the instruction is heard: probability of each task
     code_logits: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → (codes,)
     repeat_share: np.ndarray | None = None  # (codes,) what the repeat prior adds to the logits of the first code
     queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,) and its weights
@@ -88,7 +89,7 @@ class Runner:
             tuple(tokens.value),
             tuple(tokens.kind),
             tuple(tokens.texts),
-            tuple(tokens.grounded),
+            tuple(tokens.instructions),
             tuple(tokens.count),
             tuple(tokens.recency),
             record.own.tobytes(),
@@ -102,8 +103,9 @@ class Runner:
         cache = DynamicCache()
         mask = torch.ones(1, 1, n, n, dtype=torch.bool).tril()
         known = self.model.known(batch, RecordBatch.of([record]), self.soft_tensor)
-        hidden = self.model.backbone(self.model.embed(batch, known.soft, known.words), mask, batch.position, cache)
-        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], known)
+        hidden = self.model.backbone(self.model.embed(batch, known.soft, known.wish.words), mask, batch.position, cache)
+        demand = dict(zip(self.model.listen.tasks, batch.said.demand[0].tolist(), strict=True))
+        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], known, demand)
         self._states[key] = state
         while len(self._states) > _PROMPTS_KEPT:
             self._states.popitem(last=False)
@@ -142,7 +144,7 @@ class Runner:
         missing = [key for key in keys if key not in state.code_logits]
         if missing:
             hidden = self._behind(state, [self._path(key) for key in missing])
-            items = self.model.item_logits(*asked(self.model, hidden, state.known, 0), state.known.soft, state.known.terms)
+            items = item_logits(self.model, hidden, state.known, 0)
             taken = torch.tensor(missing)
             inside = (self.model.sids[None, :, : taken.shape[1]] == taken[:, None]).all(-1)  # (missing, n_items)
             logits = self.model.code_logits(hidden, taken.shape[1], items.masked_fill(~inside, float("-inf")))
@@ -187,19 +189,32 @@ def first_code(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tu
     Shape:
         hidden: (n, dim); returns: (n, codes), (n, codes).
     """
-    h, weights = asked(model, hidden, known, tree)
-    without = weights.clone()
-    without[:, 1 : 1 + REPEAT_TERMS] = 0.0
     full, bare = (
-        model.code_logits(hidden, 0, model.item_logits(h, each, known.soft, known.terms[tree][None])).numpy()
-        for each in (weights, without)
+        model.code_logits(hidden, 0, item_logits(model, hidden, known, tree, repeat)).numpy() for repeat in (True, False)
     )
     return bare, full - bare
 
 
 def asked(model: SigmaModel, hidden: Tensor, known: Known, tree: int) -> tuple[Tensor, Tensor]:
     """Query vectors and weights at states of one tree. Shape: (n, dim) → (n, item_dim), (n, 1 + terms)."""
-    words = None if known.words is None else known.words[tree]
-    said = torch.zeros(model.weight_gate.in_features) if known.said is None else known.said[tree]
-    h = model.query_vectors(hidden, known.taste[tree], words, said).float()
-    return h, model.weights(said).expand(len(hidden), -1)
+    h = model.query_vectors(hidden, known.taste[tree], known.wish.words[tree], known.wish.pulls[tree]).float()
+    return h, known.wish.weights[tree].expand(len(hidden), -1)
+
+
+def item_logits(model: SigmaModel, hidden: Tensor, known: Known, tree: int, repeat: bool = True) -> Tensor:
+    """Logits of all items at states of one tree, with or without the repeat prior. Shape: (n, dim) → (n, n_items)."""
+    h, weights = asked(model, hidden, known, tree)
+    if not repeat:
+        weights = torch.cat([weights[:, :1], torch.zeros_like(weights[:, 1:-1]), weights[:, -1:]], dim=1)
+    wish = known.wish
+    return model.item_logits(h, weights, wish.share[tree, None], known.soft, wish.named[tree, None], known.terms[tree, None])
+
+
+def nearness(cos: np.ndarray, known: Known, tree: int, members: np.ndarray) -> np.ndarray:
+    """Nearness of items: the mean of h's cosines and those of the names that the instruction says.
+
+    Shape:
+        cos: (K, L) of h_k, -inf where not legal; members: (K, L) item rows, -1 padded; returns: (K, L).
+    """
+    share, named = known.wish.share[tree].numpy(), known.wish.named[tree].numpy()
+    return share * cos + named[np.maximum(members, 0)] if share > 0 else cos

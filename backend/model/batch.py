@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from backend.model.instruction import Said, Wish
 from backend.model.priors import RecordBatch
 
 
@@ -27,7 +28,7 @@ class Batch:
     position: Tensor
     valid: np.ndarray
     features: Tensor  # (text tokens of the batch, …) in row order
-    grounded: Tensor | None  # (GROUNDED tokens of the batch, dim) in row order
+    said: Said  # the instructions, in row order
     instructions: list[int]  # of each tree
 
 
@@ -65,13 +66,11 @@ class Known:
     """What is known beside the hidden states, for the trees of a batch.
 
     Shape:
-        soft: (n_items, item_dim) soft tokens of the catalogue; words: (instructions, item_dim) or None, soft tokens of the instructions;
-        said: (instructions, text_dim) or None, their grounded vectors;
+        soft: (n_items, item_dim) soft tokens of the catalogue; wish: what the instructions ask for;
         terms: (trees, n_items, terms) of `Priors`; taste: (trees, item_dim) unit norm or zero.
     """
 
     soft: Tensor
-    words: Tensor | None
-    said: Tensor | None
+    wish: Wish
     terms: Tensor
     taste: Tensor

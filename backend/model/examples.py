@@ -39,9 +39,10 @@ def profile_line(profile: str) -> str:
 
 @dataclass(frozen=True)
 class Branch:
-    """An instruction, the targets drawn for it, and all its right answers (item rows)."""
+    """An instruction, its demand (place among the sampler's tasks), the targets drawn for it, and all its right answers (item rows)."""
 
     text: str
+    demand: int
     chosen: np.ndarray
     right: np.ndarray
 
@@ -121,12 +122,12 @@ class Sampler:
             history = history.recent(int(rng.integers(1, 6)))
         profile = profile_line("") if rng.random() < _PROFILE_DROPOUT else self.profiles[user]
         branches = []
-        for task in self.tasks:
+        for demand, task in enumerate(self.tasks):
             labelled = task.label(context, rng)
             if labelled is None or not len(labelled.targets):
                 continue
             text = render(task.name, labelled.slots, rng, held_out=False)
-            branches.append(Branch(text, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
+            branches.append(Branch(text, demand, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
         past = slice(int(self.histories.first[user]), start)
         items, ages, steps = context.history, self.histories.days[start] - self.histories.days[past], context.history_steps
         if cut:  # the record knows no more than the prompt
@@ -190,8 +191,12 @@ class Sampler:
         """
         plans = [self.plan(number, epoch) for number in numbers]
         self.model.backbone.features([text for plan in plans for text in plan.texts])
-        if self.model.ground:
-            self.model.ground([branch.text for plan in plans for branch in plan.branches])
+        self.model.listen([branch.text for plan in plans for branch in plan.branches], self._demand(plans))
+
+    def _demand(self, plans: Sequence[Plan]) -> torch.Tensor:
+        """Demands of all instructions, given. Shape: (instructions, tasks), one-hot."""
+        own = torch.tensor([branch.demand for plan in plans for branch in plan.branches], dtype=torch.long)
+        return torch.nn.functional.one_hot(own, len(self.tasks)).float()
 
     def batch(self, numbers: Sequence[int], epoch: int = 0) -> tuple[Batch, Targets]:
         """Trees of several contexts, padded, with their supervision."""
@@ -200,7 +205,7 @@ class Sampler:
             [text for plan in plans for text in plan.texts]
         )  # one pass of the text encoder, not one a text
         samples = [self.sample(plan) for plan in plans]
-        return self.model.collate([sample.tokens for sample in samples]), join(samples, plans)
+        return self.model.collate([sample.tokens for sample in samples], self._demand(plans)), join(samples, plans)
 
 
 def join(samples: Sequence[Sample], plans: Sequence[Plan]) -> Targets:

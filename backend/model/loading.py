@@ -5,7 +5,7 @@ A mismatch is an error that names both sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,10 @@ from backend.data.schema import Dataset
 from backend.errors import WorkspaceError
 from backend.grounding import encoders
 from backend.grounding.grounder import Projection
+from backend.instructions.catalogue import prepare
+from backend.instructions.demand import DemandReader
 from backend.model.backbones import load_backbone
+from backend.model.instruction import Said
 from backend.model.sigma import SigmaModel
 from backend.model.training import trainable_state
 from backend.settings import GroundingSettings, ModelSettings, TokenSettings
@@ -41,6 +44,8 @@ def load_store(workspace: Workspace, dataset: Dataset) -> ItemStore:
             vectors["image"].astype(np.float32) if "image" in vectors else None,
             arrays["statistics"].astype(np.float32),
             arrays["sids"].astype(np.int64),
+            arrays["names"].astype(np.float32),
+            arrays["name_of"].astype(np.int64),
         )
     except KeyError as error:
         raise WorkspaceError(f"the item store lacks {error}", str(workspace.path), "build the workspace again") from error
@@ -77,6 +82,39 @@ def text_grounder(workspace: Workspace) -> Callable[[Sequence[str]], Tensor]:
     return ground
 
 
+class Listener:
+    """Hears instructions: their grounded and sentence vectors, and the demand that is read in them.
+
+    Args:
+        ground: grounded vectors of texts.
+        reader: reads demands that are not given.
+    """
+
+    sentence_dim = encoders.TEXT_DIM
+
+    def __init__(self, ground: Callable[[Sequence[str]], Tensor], reader: DemandReader) -> None:
+        self.ground, self.reader, self.tasks = ground, reader, reader.tasks
+
+    def __call__(self, texts: Sequence[str], demand: Tensor | None = None) -> Said:
+        """Vectors of instructions; `demand` where it is known, else it is read."""
+        vectors = [vector for _, vector in encoders.shared_text_encoder().remembered(texts)]
+        sentence = torch.stack(vectors) if vectors else torch.zeros(0, self.sentence_dim)
+        if demand is None:
+            demand = torch.from_numpy(self.reader.read(texts, sentence.numpy()))
+        return Said(self.ground(texts), sentence, demand)
+
+
+def listener(workspace: Workspace, dataset: Dataset, examples: Mapping[str, np.ndarray], tasks: Sequence[str]) -> Listener:
+    """The listener of a workspace, with a reader of these tasks fitted on these examples."""
+    catalogue = prepare(dataset, shared_encode)
+    return Listener(text_grounder(workspace), DemandReader(examples, tasks, catalogue))
+
+
+def shared_encode(texts: list[str]) -> np.ndarray:
+    """Sentence vectors by the process's one text encoder. Shape: (n,) → (n, 384)."""
+    return encoders.shared_text_encoder().encode(texts)
+
+
 def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     """The trained model of a workspace, checked against its store.
 
@@ -86,7 +124,8 @@ def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     stage = workspace.fresh_stage("model")
     own = stage.manifest["settings"]
     settings, tokens = ModelSettings(**own["model"]), TokenSettings(**own["tokens"])
-    model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens, ground=text_grounder(workspace))
+    listen = listener(workspace, dataset, stage.arrays("demand"), own["train"]["tasks"])
+    model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens, listen)
     path = stage.path / "model.safetensors"
     load_weights(model, path)
     return model.eval()

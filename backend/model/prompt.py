@@ -41,7 +41,7 @@ class Tokens:
     leaf: list[int] = field(default_factory=list)
     position: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)  # in order of appearance
-    grounded: list[str] = field(default_factory=list)  # texts behind the GROUNDED tokens, in order
+    instructions: list[str] = field(default_factory=list)  # their texts, in order
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -97,8 +97,8 @@ class Layout:
     def instruction(self, tokens: Tokens, text: str, length: int, branch: int, position: int) -> tuple[int, int]:
         """Append an instruction; return the row whose hidden state emits the first code, and the next position."""
         position = self.add_text(tokens, text, length, branch, position)
+        tokens.instructions.append(text)
         if self.instruction_token:
-            tokens.grounded.append(text)
             tokens.append(GROUNDED, 0, branch, 0, position)
             position += 1
         tokens.append(SPECIAL, END, branch, 0, position)

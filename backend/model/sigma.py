@@ -5,9 +5,8 @@
 - Rows for SIDs and special tokens live here, outside the backbone, so they train even when the backbone only has LoRA.
 - L_NTP: cross-entropy over the codes of a level (the legal slice; there is no other vocabulary to emit).
 - L_ID: at `<q>`, softmax over the items that share the target's prefix, cos/τ.
-- Ours: every item has a logit that needs no decoder (`priors`): how strongly the household's record asks for it, and popularity. How much
-  each term weighs, and how sure h is of itself, is a linear function of the instruction's grounded vector, trained under noise: read off
-  the decoder's state instead, every third unseen wording was taken for another task.
+- Ours: every item has a logit that needs no decoder: what the household's record and popularity say of it (`priors`), and how near it is to
+  what the instruction says (`instruction`), weighed as the instruction's demand has it.
 - Ours: an item's logit counts at every step. The logit of a code is the log-sum-exp of the logits of the items behind it, plus what the
   decoder's head adds. With a head of zero the hierarchical softmax *is* the flat one over the catalogue, whatever the prefix length;
   training starts there and learns what a prefix knows beyond its items.
@@ -18,7 +17,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
 from backend.model.backbones import Backbone
 from backend.model.batch import Batch, Known, Losses, Targets
 from backend.model.fuse import ProjFuse
-from backend.model.priors import TERMS, Priors, RecordBatch
+from backend.model.instruction import Instruction, Listen
+from backend.model.priors import Priors, RecordBatch
 from backend.model.prompt import (
     GROUNDED,
     GROUNDED_ROW,
@@ -50,8 +51,21 @@ from backend.tokenization.prefixes import prefix_members
 
 _STATISTICS_SCALE = 0.2
 _NOTHING = 1e-30  # what stands behind a code without items
-_SAID_NOISE = 0.6  # noise on instructions' unit vectors in training: what few hundred wordings have in common, not each one's own
-_GATE_SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
+
+
+@dataclass
+class Asked:
+    """What the model says at q states.
+
+    Shape:
+        state: (q, dim); h: (q, item_dim); weights: (q, 1 + terms); share: (q, 1); named: (q, n_items); all but the first as `Wish`.
+    """
+
+    state: Tensor
+    h: Tensor
+    weights: Tensor
+    share: Tensor
+    named: Tensor
 
 
 class SigmaModel(nn.Module):
@@ -62,7 +76,7 @@ class SigmaModel(nn.Module):
         store: frozen item vectors and SIDs.
         model: ℓ, item_dim, soft_token.
         tokens: codebook size.
-        ground: grounded vectors of texts, (n,) → (n, dim); None leaves the instruction's own soft token out.
+        listen: turns instructions into vectors and demands.
     """
 
     # buffers, exchanged with the catalogue by `set_store`
@@ -71,6 +85,8 @@ class SigmaModel(nn.Module):
     _image: Tensor | None
     _known: Tensor
     _statistics: Tensor
+    _names: Tensor
+    _name_of: Tensor
     sids: Tensor
     _members: Tensor
     _prefix_of: Tensor
@@ -81,13 +97,13 @@ class SigmaModel(nn.Module):
         store: ItemStore,
         model: ModelSettings,
         tokens: TokenSettings,
+        listen: Listen,
         dropout: float = 0.0,
-        ground: Callable[[Sequence[str]], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.settings = model
-        self.ground = ground if model.instruction_token else None
+        self.listen = listen
         self.levels = model.prefix_levels
         self.codes = tokens.codes
         dim = backbone.dim
@@ -100,15 +116,14 @@ class SigmaModel(nn.Module):
         self.code_head = nn.Linear(dim, max(self.levels, 1) * self.codes)
         self.query_head = nn.Linear(dim, model.item_dim)
         self.taste_map = nn.Linear(model.item_dim, model.item_dim, bias=False)
-        self.priors = Priors(store.statistics.shape[1])
-        text_dim = store.text.shape[1]
-        self.pull_gate = nn.Linear(text_dim, 2)  # how much the household's taste and the instruction's words pull h
-        self.weight_gate = nn.Linear(text_dim, 1 + len(TERMS))  # how sure h is of itself, and what each term weighs
-        for linear in (self.code_head, self.query_head, self.pull_gate, self.weight_gate):  # nothing said beyond the priors yet
+        demands = len(listen.tasks)
+        self.priors = Priors(store.statistics.shape[1], demands)
+        self.instruction = Instruction(
+            store.text.shape[1], listen.sentence_dim, model.item_dim, demands, near=model.soft_token
+        )
+        for linear in (self.code_head, self.query_head):  # nothing said beyond the priors yet
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
-        with torch.no_grad():  # the rate counts once, popularity as a fit says, h a little
-            self.weight_gate.bias.copy_(torch.tensor([-1.5, 0.54, 0.0, 0.0, 0.6]) / _GATE_SPEED)
         nn.init.orthogonal_(self.item_in.weight)
         nn.init.eye_(self.taste_map.weight)
         self.dropout = nn.Dropout(dropout)
@@ -119,7 +134,7 @@ class SigmaModel(nn.Module):
     def set_store(self, store: ItemStore) -> None:
         """Exchange the catalogue (cold items appended); nothing is retrained."""
         self.store = store
-        self.layout = Layout(store.sids, self.levels, self.codes, self.settings.soft_token, self.ground is not None)
+        self.layout = Layout(store.sids, self.levels, self.codes, self.settings.soft_token, self.settings.instruction_token)
         # statistics have unit variance, ID vectors unit norm: scaled down so that they do not drown the ID vector
         behaviour = np.concatenate([store.ids, _STATISTICS_SCALE * store.statistics], axis=1)
         self.register_buffer("_ids", torch.from_numpy(behaviour).float(), persistent=False)
@@ -128,6 +143,8 @@ class SigmaModel(nn.Module):
         self.register_buffer("_image", image, persistent=False)
         self.register_buffer("_known", torch.from_numpy(np.linalg.norm(store.ids, axis=1) > 0), persistent=False)
         self.register_buffer("_statistics", torch.from_numpy(store.statistics.copy()).float(), persistent=False)
+        self.register_buffer("_names", torch.from_numpy(store.names).float(), persistent=False)
+        self.register_buffer("_name_of", torch.from_numpy(store.name_of.astype(np.int64)), persistent=False)
         self.register_buffer("sids", torch.from_numpy(store.sids.astype(np.int64)), persistent=False)
         members, index = prefix_members(store.sids[:, : self.levels])
         self.register_buffer("_members", torch.from_numpy(members), persistent=False)  # (prefixes, largest), -1 padded
@@ -140,8 +157,8 @@ class SigmaModel(nn.Module):
             known = known & (torch.rand(known.shape) >= id_dropout)
         return self.fuse(self._ids, self._text, self._image, known)
 
-    def collate(self, trees: Sequence[Tokens]) -> Batch:
-        """Pad trees into a batch and fetch their text features."""
+    def collate(self, trees: Sequence[Tokens], demand: Tensor | None = None) -> Batch:
+        """Pad trees into a batch and fetch their text features; `demand` of each instruction where it is known, else it is read."""
         length = max(len(tree) for tree in trees)
         fields: dict[str, np.ndarray] = {}
         for name in ("kind", "value", "count", "recency", "branch", "leaf", "position"):
@@ -161,11 +178,11 @@ class SigmaModel(nn.Module):
             position=torch.from_numpy(fields["position"]),
             valid=valid,
             features=features,
-            grounded=self.ground([text for tree in trees for text in tree.grounded]) if self.ground else None,
-            instructions=[len(tree.grounded) for tree in trees],
+            said=self.listen([text for tree in trees for text in tree.instructions], demand),
+            instructions=[len(tree.instructions) for tree in trees],
         )
 
-    def embed(self, batch: Batch, soft: Tensor, words: Tensor | None) -> Tensor:
+    def embed(self, batch: Batch, soft: Tensor, words: Tensor) -> Tensor:
         """Embeddings of all tokens, from the soft tokens of items and instructions. Shape: (batch, tokens, dim)."""
         kind, value = batch.kind, batch.value
         out = self.special(torch.where(kind == SPECIAL, value, PAD))  # (batch, tokens, dim)
@@ -174,7 +191,7 @@ class SigmaModel(nn.Module):
         if item.any():
             bought = self.count(batch.count[item]) + self.recency(batch.recency[item])
             out = out.masked_scatter(item[..., None], (self.item_in(soft[value[item]]) + bought).to(out.dtype))
-        if words is not None:
+        if self.settings.instruction_token:
             instruction = self.item_in(words) + self.special.weight[GROUNDED_ROW]
             out = out.masked_scatter((kind == GROUNDED)[..., None], instruction.to(out.dtype))
         if text.any():
@@ -184,8 +201,8 @@ class SigmaModel(nn.Module):
             out = out.masked_scatter(text[..., None], said.to(out.dtype))
         return self.dropout(out)
 
-    def encode(self, batch: Batch, soft: Tensor, words: Tensor | None) -> Tensor:
-        """Hidden states of whole trees, without a cache. `words`: what `self.words(batch)` gives. Shape: (batch, tokens, dim)."""
+    def encode(self, batch: Batch, soft: Tensor, words: Tensor) -> Tensor:
+        """Hidden states of whole trees, without a cache. Shape: (batch, tokens, dim)."""
         mask = torch.from_numpy(tree_mask(batch.branch, batch.leaf, batch.valid))
         return self.backbone(self.embed(batch, soft, words), mask, batch.position)
 
@@ -194,36 +211,27 @@ class SigmaModel(nn.Module):
         with torch.autocast("cpu", enabled=False):  # logits of 5 and more: bfloat16 would round them
             terms, weights = self.priors(records, self._statistics)
             taste = F.normalize(self.taste_map(weights @ soft.float()), dim=-1)  # (trees, item_dim)
-        said = batch.grounded if batch.grounded is not None and len(batch.grounded) else None
-        if said is not None and self.training:
-            said = said + _SAID_NOISE / said.shape[1] ** 0.5 * torch.randn_like(said)
-        return Known(soft, self.words(batch), said, terms, taste)
+            wish = self.instruction(batch.said, self.fuse, self._names, self._name_of)
+        return Known(soft, wish, terms, taste)
 
-    def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor | None, said: Tensor) -> Tensor:
-        """Query vectors h: the household's taste and the instruction's words, as far as the instruction lets them, and what the decoder adds.
+    def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor, pulls: Tensor) -> Tensor:
+        """Query vectors h: the household's taste and the instruction's words, as far as its demand lets them, and what the decoder adds.
 
         Shape:
-            hidden: (…, dim); taste: (…, item_dim); words: (…, item_dim) or None; said: (…, text_dim); returns: (…, item_dim), unit norm.
+            hidden: (…, dim); taste, words: (…, item_dim); pulls: (…, 2); returns: (…, item_dim), unit norm.
         """
-        pull = F.softplus(_GATE_SPEED * self.pull_gate(said))
-        h = self.query_head(hidden) + pull[..., :1] * taste
-        return F.normalize(h if words is None else h + pull[..., 1:] * words, dim=-1)
+        h = self.query_head(hidden) + pulls[..., :1] * taste
+        return F.normalize(h + pulls[..., 1:] * words if self.settings.instruction_token else h, dim=-1)
 
-    def weights(self, said: Tensor) -> Tensor:
-        """How sure h is (≥ 0), and the weight of each term (the first ≥ 0), under an instruction. Shape: (…, text_dim) → (…, 1 + terms)."""
-        gates = _GATE_SPEED * self.weight_gate(said).float()
-        sure = F.softplus(gates[..., :1]) if self.settings.soft_token else torch.zeros_like(gates[..., :1])
-        return torch.cat([sure, F.softplus(gates[..., 1:2]), gates[..., 2:]], dim=-1)
-
-    def item_logits(self, h: Tensor, weights: Tensor, soft: Tensor, terms: Tensor) -> Tensor:
-        """What h and the priors say of items: sureness · cos/τ + Σ weight · term.
+    def item_logits(self, h: Tensor, weights: Tensor, share: Tensor, soft: Tensor, named: Tensor, terms: Tensor) -> Tensor:
+        """What h, the instruction's names and the priors say of items: sureness · nearness/τ + Σ weight · term.
 
         Shape:
-            h: (q, item_dim); weights: (q, 1 + terms); soft: (items, item_dim), or (q, items, item_dim) where each row has its own;
-            terms: (q or 1, items, terms); returns: (q, items).
+            h: (q, item_dim); weights: (q, 1 + terms); share: (q, 1); soft: (items, item_dim), or (q, items, item_dim) where each row has its
+            own; named: (q or 1, items); terms: (q or 1, items, terms); returns: (q, items).
         """
-        near = (soft @ h[:, :, None])[..., 0] if soft.ndim == 3 else h @ soft.T
-        return weights[:, :1] / self.settings.tau * near + (terms @ weights[:, 1:, None])[..., 0]
+        cos = (soft @ h[:, :, None])[..., 0] if soft.ndim == 3 else h @ soft.T
+        return weights[:, :1] / self.settings.tau * (share * cos + named) + (terms @ weights[:, 1:, None])[..., 0]
 
     def code_logits(self, hidden: Tensor, level: int, items: Tensor) -> Tensor:
         """Logits of the codes of one level: what the head says, and the log-sum-exp of the items behind each code.
@@ -235,10 +243,6 @@ class SigmaModel(nn.Module):
         behind = torch.zeros(len(items), self.codes).index_add(1, self.sids[:, level], torch.exp(items - top))
         head = self.code_head(hidden)[..., level * self.codes : (level + 1) * self.codes]
         return head.float() + torch.log(behind.clamp(min=_NOTHING)) + top
-
-    def words(self, batch: Batch) -> Tensor | None:
-        """Soft tokens of a batch's instructions, as of items that have nothing but this text. Shape: (instructions, item_dim)."""
-        return None if batch.grounded is None or not len(batch.grounded) else self.fuse.of_text(batch.grounded)
 
     def _instruction_at(self, batch: Batch, at: Tensor) -> tuple[Tensor, Tensor]:
         """The instruction above each (tree, row), and whether there is one: above the shared prompt there is none.
@@ -268,7 +272,7 @@ class SigmaModel(nn.Module):
         share the target's prefix, less other right answers.
         """
         known = self.known(batch, targets.records, self.soft_tokens(id_dropout))
-        hidden = self.encode(batch, known.soft, known.words)
+        hidden = self.encode(batch, known.soft, known.wish.words)
         ntp = id_loss = hidden.sum() * 0.0
         if len(targets.code):
             ntp = self._ntp_loss(hidden, batch, targets, known)
@@ -276,21 +280,20 @@ class SigmaModel(nn.Module):
             id_loss = self._id_loss(hidden, batch, targets, known)
         return Losses(ntp + id_loss, float(ntp.detach()), float(id_loss.detach()))
 
-    def _asked(self, hidden: Tensor, batch: Batch, known: Known, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """State, h and weights at each (tree, row).
+    def _asked(self, hidden: Tensor, batch: Batch, known: Known, at: Tensor) -> Asked:
+        """What the model says at each (tree, row).
 
-        In the shared prompt (dense supervision) there is no instruction, and taste and terms would give the answer away: zero there.
+        In the shared prompt (dense supervision) there is no instruction, and taste, names and terms would give the answer away: zero there.
 
         Shape:
-            at: (q, 2); returns: (q, dim), (q, item_dim), (q, 1 + terms).
+            at: (q, 2).
         """
         state, tree = hidden[at[:, 0], at[:, 1]], at[:, 0]
         row, there = self._instruction_at(batch, at)
-        said = torch.zeros(len(at), self.weight_gate.in_features) if known.said is None else known.said[row] * there
-        words = None if known.words is None else known.words[row] * there
-        h = self.query_vectors(state, known.taste[tree] * there, words, said).float()
-        weights = self.weights(said)
-        return state, h, torch.cat([weights[:, :1], weights[:, 1:] * there], dim=1)
+        wish = known.wish
+        h = self.query_vectors(state, known.taste[tree] * there, wish.words[row] * there, wish.pulls[row]).float()
+        weights = torch.cat([wish.weights[row, :1], wish.weights[row, 1:] * there], dim=1)
+        return Asked(state, h, weights, wish.share[row], wish.named[row] * there)
 
     def _ntp_loss(self, hidden: Tensor, batch: Batch, targets: Targets, known: Known) -> Tensor:
         level = targets.code // self.codes
@@ -300,23 +303,25 @@ class SigmaModel(nn.Module):
             rows, place = torch.unique(
                 targets.code_at[own], dim=0, return_inverse=True
             )  # targets of an instruction share its state
-            state, h, weights = self._asked(hidden, batch, known, rows)
-            items = self.item_logits(h, weights, known.soft.float(), known.terms[rows[:, 0]])
+            said = self._asked(hidden, batch, known, rows)
+            terms = known.terms[rows[:, 0]]
+            items = self.item_logits(said.h, said.weights, said.share, known.soft.float(), said.named, terms)
             if depth:  # all targets behind one state share the prefix before it
                 one = torch.zeros(len(rows), dtype=torch.long).scatter(0, place, targets.code_item[own])
                 inside = (self.sids[None, :, :depth] == self.sids[one][:, None, :depth]).all(-1)
                 items = items.masked_fill(~inside, float("-inf"))
-            logits = self.code_logits(state, depth, items)[place]
+            logits = self.code_logits(said.state, depth, items)[place]
             each = F.cross_entropy(logits, targets.code[own] % self.codes, reduction="none")
             loss = loss + (each * targets.code_weight[own]).sum()
         return loss / targets.code_weight.sum()
 
     def _id_loss(self, hidden: Tensor, batch: Batch, targets: Targets, known: Known) -> Tensor:
-        _, h, weights = self._asked(hidden, batch, known, targets.query_at)
+        said = self._asked(hidden, batch, known, targets.query_at)
         candidates = self._members[self._prefix_of[targets.item]]  # (q, largest); with no prefix, the catalogue
         safe = candidates.clamp(min=0)
         terms = known.terms[targets.query_at[:, :1], safe]  # (q, largest, terms)
-        logits = self.item_logits(h, weights, known.soft.float()[safe], terms)
+        named = said.named.gather(1, safe)
+        logits = self.item_logits(said.h, said.weights, said.share, known.soft.float()[safe], named, terms)
         other = _among(candidates, targets.also, len(known.soft))
         blocked = (candidates < 0) | other
         blocked &= candidates != targets.item[:, None]

@@ -78,7 +78,9 @@ def train_model(
     torch.manual_seed(seed)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    small = {name for name in parameters if name.startswith("priors.")}  # a few hundred weights: they bear larger steps
+    small = {
+        name for name in parameters if name.startswith("priors.") or name == "instruction.gates"
+    }  # a few hundred weights: they bear larger steps
     decay = [p for name, p in parameters.items() if p.ndim >= 2 and name not in small]
     rest = [p for name, p in parameters.items() if p.ndim < 2 and name not in small]
     groups = [(decay, settings.weight_decay, 1.0), (rest, 0.0, 1.0), ([parameters[name] for name in sorted(small)], 0.0, 4.0)]

@@ -2,6 +2,7 @@
 
 - One row an item: ID vector (behaviour), text vector (grounded), image vector (may be absent for the whole catalogue), and a few
   standardised behaviour statistics that unit-norm ID vectors do not hold (popularity, repeat rate, price).
+- Names of type, category and department stand beside them as sentence vectors, each name once: an instruction may say them outright.
 - A new item joins with its vectors alone: `add` appends a row; without behaviour its ID part is zero, which Proj&Fuse
   has seen in training (ID dropout).
 - Semantic IDs stand beside the vectors, so that store, codebooks and model can be checked against each other.
@@ -18,6 +19,7 @@ from backend.data import schema as c
 from backend.errors import WorkspaceError
 
 STATISTICS = ("log_popularity", "repeat_rate", "log_price")
+NAMED = (c.TYPE, c.CATEGORY, c.DEPARTMENT)  # the names an item goes by, beside its title
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class ItemStore:
 
     Shape:
         ids: (n, id_dim) unit norm or zero; text: (n, dim) unit norm; image: (n, image_dim) or None;
-        statistics: (n, 3) standardised, zero for cold items; sids: (n, levels) int64.
+        statistics: (n, 3) standardised, zero for cold items; sids: (n, levels) int64;
+        names: (m, sentence_dim) unit norm, of all names; name_of: (n, len(NAMED)) rows of names, -1 = none.
     """
 
     ids: np.ndarray
@@ -34,9 +37,11 @@ class ItemStore:
     image: np.ndarray | None
     statistics: np.ndarray
     sids: np.ndarray
+    names: np.ndarray
+    name_of: np.ndarray
 
     def __post_init__(self) -> None:
-        lengths = {len(self.ids), len(self.text), len(self.statistics), len(self.sids)}
+        lengths = {len(self.ids), len(self.text), len(self.statistics), len(self.sids), len(self.name_of)}
         if self.image is not None:
             lengths.add(len(self.image))
         if len(lengths) != 1:
@@ -47,13 +52,17 @@ class ItemStore:
     def __len__(self) -> int:
         return len(self.sids)
 
-    def add(self, text: np.ndarray, sids: np.ndarray, image: np.ndarray | None = None) -> ItemStore:
+    def add(
+        self, text: np.ndarray, sids: np.ndarray, image: np.ndarray | None = None, name_of: np.ndarray | None = None
+    ) -> ItemStore:
         """A new store with cold items appended, known by their vectors alone.
 
         Shape:
-            text: (m, dim) grounded text vectors; sids: (m, levels); image: (m, image_dim) or None.
+            text: (m, dim) grounded text vectors; sids: (m, levels); image: (m, image_dim) or None;
+            name_of: (m, len(NAMED)) rows of the store's names, or None where they go by none of them.
         """
         m = len(text)
+        name_of = np.full((m, len(NAMED)), -1, np.int64) if name_of is None else name_of
         joined = None
         if self.image is not None:
             joined = np.concatenate([self.image, np.zeros((m, self.image.shape[1]), np.float32) if image is None else image])
@@ -63,7 +72,21 @@ class ItemStore:
             joined,
             np.concatenate([self.statistics, np.zeros((m, self.statistics.shape[1]), np.float32)]),
             np.concatenate([self.sids, sids]),
+            self.names,
+            np.concatenate([self.name_of, name_of]),
         )
+
+
+def item_names(items: pd.DataFrame) -> tuple[list[str], np.ndarray]:
+    """All names that items go by, each once, and which item goes by which.
+
+    Shape:
+        returns: m names, (n_items, len(NAMED)) rows of them, -1 where the field is empty.
+    """
+    fields = np.stack([items[column].fillna("").to_numpy(str) for column in NAMED], axis=1)  # (n_items, fields)
+    names, rows = np.unique(fields, return_inverse=True)
+    rows = rows.reshape(fields.shape)
+    return (names[1:].tolist(), rows - 1) if len(names) and not names[0] else (names.tolist(), rows)
 
 
 def item_statistics(items: pd.DataFrame, train_events: pd.DataFrame) -> np.ndarray:

@@ -59,6 +59,10 @@ class Steps:
         trace, ms = result.trace, result.timings_ms
         if "prefixes" not in self.drawn:
             self._prefixes(trace.prefixes, ms.get("prefixes"))
+        heard = sorted(trace.demand.items(), key=lambda one: -one[1])
+        told = " · ".join(f"{name} {share:.0%}" for name, share in heard if share >= 0.01)
+        with self.body["prefixes"]:
+            st.html(f'<div class="sg-small" title="Probability of each task that the model knows">Heard as {esc(told)}</div>')
         self._strips(trace, result.items, ms.get("subsets"))
         self._list(result, ms.get("fusion"))
 

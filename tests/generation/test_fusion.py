@@ -16,11 +16,12 @@ from backend.generation.fusion import fuse, item_log_probs, sigma
 from backend.generation.generator import Generator
 from backend.generation.request import Request
 from backend.generation.trace import Trace
+from backend.model.instruction import GATES
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.settings import FusionSettings
 from tests.generation.conftest import Make
 from tests.model.test_losses import naive_code_logits, naive_known
-from tests.small import small_model
+from tests.small import small_model, words_of
 
 EVERYTHING = {"beams": 4096, "per_prefix": 10_000, "top": 1000}
 PAPER = {"repeat_weight": 0.0, "popularity_weight": 0.0}  # the paper's formula alone, without our priors
@@ -36,7 +37,7 @@ def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], q
     if query:
         line.append(SPECIAL, QUERY, 1, 1, position + len(codes))
     batch = generator.model.collate([line])
-    return generator.model.encode(batch, generator.model.soft_tokens(), generator.model.words(batch))[0, -1]
+    return generator.model.encode(batch, generator.model.soft_tokens(), words_of(generator.model, batch))[0, -1]
 
 
 @torch.inference_mode()
@@ -77,17 +78,17 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     scores: dict[int, float] = {}
     for prefix, items in members.items():
         state = naive_hidden(generator, tokens, prefix, query=True)
-        assert known.words is not None
-        assert known.said is not None
-        h = model.query_vectors(state, known.taste[0], known.words[0], known.said[0]).ravel()
-        sure, again, familiar, lately, popularity = model.weights(known.said[0]).tolist()
+        wish = known.wish
+        h = model.query_vectors(state, known.taste[0], wish.words[0], wish.pulls[0]).ravel()
+        sure, *of_terms, popularity = wish.weights[0].tolist()
         weights = {}
         for item in items:
-            repeat = again * terms[item, 0] + familiar * terms[item, 1] + lately * terms[item, 2]
+            near = float(wish.share[0]) * float(h @ soft[item]) + float(wish.named[0, item])
+            repeat = sum(weight * float(term) for weight, term in zip(of_terms, terms[item, :-1], strict=True))
             weights[item] = math.exp(
-                sure * float(h @ soft[item]) * spread / fusion.tau
-                + fusion.repeat_weight * float(repeat)
-                + fusion.popularity_weight * popularity * float(terms[item, 3])
+                sure * near * spread / fusion.tau
+                + fusion.repeat_weight * repeat
+                + fusion.popularity_weight * popularity * float(terms[item, -1])
             )
         total = sum(weights.values())
         for item in items:
@@ -220,7 +221,7 @@ def test_with_a_silent_head_prefixes_and_items_are_one_flat_softmax(make: Make, 
         model = small_model(tiny_dataset, seed=5, prefix_levels=levels)
         own = model.state_dict()
         model.load_state_dict({**own, **{name: value for name, value in same.items() if value.shape == own[name].shape}})
-        for head in (model.code_head, model.query_head, model.pull_gate, model.weight_gate):
+        for head in (model.code_head, model.query_head):
             torch.nn.init.zeros_(head.weight)
         torch.nn.init.zeros_(model.code_head.bias)
         fusion = FusionSettings(apf=False, tau=model.settings.tau, **EVERYTHING)  # type: ignore[arg-type]
@@ -233,12 +234,12 @@ def test_with_a_silent_head_prefixes_and_items_are_one_flat_softmax(make: Make, 
 def test_uniform_logits_give_uniform_prefixes(make: Make, tiny_dataset: Dataset) -> None:
     """A mock model that knows nothing: φ is a prefix's share of the catalogue, and every item is equally likely."""
     model = small_model(tiny_dataset, seed=5)
-    for head in (model.code_head, model.query_head, model.weight_gate):
+    for head in (model.code_head, model.query_head):
         torch.nn.init.zeros_(head.weight)
         torch.nn.init.zeros_(head.bias)
-    torch.nn.init.constant_(model.weight_gate.bias, -100.0)  # not sure at all, and no term weighs anything
-    with torch.no_grad():
-        model.weight_gate.bias[2:] = 0.0
+    with torch.no_grad():  # nearness counts nothing, and no term weighs anything
+        model.instruction.gates[:, : GATES.index("familiar")] = -100.0
+        model.instruction.gates[:, GATES.index("familiar") :] = 0.0
     trace = make(model=model).recommend(Request(user="u1", instruction="pizza", fusion=FusionSettings(**EVERYTHING)))  # type: ignore[arg-type]
     sizes = np.bincount(model.store.sids[:, 0], minlength=model.codes)
     for codes, probability in zip(trace.prefixes["codes"], trace.prefixes["probability"], strict=True):

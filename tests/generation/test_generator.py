@@ -62,10 +62,10 @@ def test_what_is_computed_behind_the_cache_is_what_a_whole_line_gives(make: Make
     found, weights = generator.runner.queries(state, prefixes)
     for row, prefix in enumerate(prefixes.tolist()):
         hidden = naive_hidden(generator, tokens, tuple(prefix), query=True)
-        assert state.known.said is not None
-        h = model.query_vectors(hidden, state.known.taste, state.known.words, state.known.said).numpy().ravel()
+        wish = state.known.wish
+        h = model.query_vectors(hidden, state.known.taste, wish.words, wish.pulls).numpy().ravel()
         np.testing.assert_allclose(found[row], h, atol=2e-4)
-        np.testing.assert_allclose(weights[row], model.weights(state.known.said[0]).numpy(), atol=2e-4)
+        np.testing.assert_allclose(weights[row], wish.weights[0].numpy(), atol=2e-4)
     assert state.cache.get_seq_length() == state.length, "the cache is left as it was"
     for length in (0, 1):
         behind = generator.index.levels[length].codes[:2]

@@ -48,7 +48,7 @@ def test_no_wording_serves_two_tasks() -> None:
 @pytest.mark.parametrize("held_out", [False, True])
 def test_render_draws_from_its_part_only(held_out: bool) -> None:
     rng = np.random.default_rng(0)
-    drawn = {render("Category", {"category": "Milk"}, rng, held_out) for _ in range(600)}
+    drawn = {render("Category", {"category": "Milk"}, rng, held_out) for _ in range(5000)}
     assert drawn == {text.format(category="milk") for text in wordings("Category", held_out)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +13,16 @@ from backend.data.record import Record
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.instructions.tasks import registry
-from backend.model.batch import Batch, Known
+from backend.model.batch import Known
 from backend.model.examples import Sampler
+from backend.model.instruction import GATES, Wish
 from backend.model.priors import TERMS
 from backend.model.sigma import SigmaModel
 from backend.pipeline import training_contexts
 from backend.settings import DataSettings, TrainSettings
+from backend.tokenization.item_store import NAMED
 from backend.tokenization.prefixes import prefix_members
-from tests.small import fake_ground, small_model
+from tests.small import DEMANDS, FakeEncoder, fake_ground, small_model
 
 TASKS = ("JustForYou", "Category", "Query", "Discover")
 
@@ -40,18 +43,27 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
     plans = [sampler.plan(number) for number in range(6)]
     with torch.inference_mode():
         ntp, ntp_weight, loss, weight_of_all = 0.0, 0.0, 0.0, 0.0
-        everything = naive_known(model, batch, [plan.record for plan in plans])
-        hidden = model.encode(batch, everything.soft, everything.words)
+        demands = [[branch.demand for branch in plan.branches] for plan in plans]
+        everything = naive_known(model, [plan.record for plan in plans])
+        words = [
+            naive_wish(model, branch.text, torch.eye(DEMANDS)[branch.demand]).words[0]
+            for plan in plans
+            for branch in plan.branches
+        ]
+        assert torch.equal(batch.said.demand.argmax(1), torch.tensor([one for tree in demands for one in tree]))
+        hidden = model.encode(batch, everything.soft, torch.stack(words))
         prefixes = [tuple(sid) for sid in model.store.sids[:, :levels].tolist()]
 
         def known_at(tree: int, row: int) -> Known:
             """What may be known there; at a history position (branch 0) neither instruction nor what gives its answer away."""
-            branch = int(batch.branch[tree, row])
-            text = fake_ground([plans[tree].branches[branch - 1].text]) if branch else None
-            words = model.fuse.of_text(text) if text is not None else None
-            shown = 1.0 if branch else 0.0
-            said = text if text is not None else torch.zeros(1, model.weight_gate.in_features)
-            return Known(everything.soft, words, said, shown * everything.terms[[tree]], shown * everything.taste[[tree]])
+            number = int(batch.branch[tree, row])
+            if number:
+                branch = plans[tree].branches[number - 1]
+                wish = naive_wish(model, branch.text, torch.eye(DEMANDS)[branch.demand])
+                return Known(everything.soft, wish, everything.terms[[tree]], everything.taste[[tree]])
+            wish = naive_wish(model, plans[tree].branches[0].text, torch.eye(DEMANDS)[demands[tree][0]])  # as sure as there
+            silent = replace(wish, words=0 * wish.words, named=0 * wish.named)
+            return Known(everything.soft, silent, 0 * everything.terms[[tree]], 0 * everything.taste[[tree]])
 
         for (tree, row), code, item, weight in zip(
             targets.code_at.tolist(), targets.code.tolist(), targets.code_item.tolist(), targets.code_weight.tolist(), strict=True
@@ -77,36 +89,62 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
     assert float(found.total.detach()) == pytest.approx(found.ntp + found.id, rel=1e-5)
 
 
-def naive_known(model: SigmaModel, batch: Batch, records: list[Record]) -> Known:
-    """Terms and taste in loops over trees and items."""
+def naive_known(model: SigmaModel, records: list[Record]) -> Known:
+    """Terms and taste in loops over trees and items; nothing asked yet."""
     n = len(model.store)
     soft = model.soft_tokens()
-    terms, taste = torch.zeros(len(records), n, len(TERMS)), torch.zeros(len(records), soft.shape[1])
+    terms, taste = torch.zeros(len(records), n, DEMANDS + len(TERMS)), torch.zeros(len(records), soft.shape[1])
     statistics = torch.from_numpy(model.store.statistics)
     for tree, record in enumerate(records):
-        terms[tree, :, 1], terms[tree, :, 2] = torch.from_numpy(record.familiar), torch.from_numpy(record.lately)
-        terms[tree, :, 3] = statistics[:, 0]
+        terms[tree, :, -3], terms[tree, :, -2] = torch.from_numpy(record.familiar), torch.from_numpy(record.lately)
+        terms[tree, :, -1] = statistics[:, 0]
         liked = torch.zeros(soft.shape[1])
         for item, own in zip(record.items.tolist(), torch.from_numpy(record.own), strict=True):
-            seen = torch.cat([own, statistics[item], terms[tree, item, 1:2]])
+            seen = torch.cat([own, statistics[item], terms[tree, item, -3:-2]])
             hidden = torch.nn.functional.gelu(model.priors.hidden(seen))
-            terms[tree, item, 0] = own[0] + model.priors.again(hidden)[0]
+            terms[tree, item, :DEMANDS] = own[0] + model.priors.again(hidden)
             liked += own[0] * torch.nn.functional.softplus(model.priors.taste(hidden)[0]) * soft[item]
         liked = model.taste_map(liked)
         taste[tree] = liked / liked.norm().clamp(min=1e-12)
-    return Known(soft, model.words(batch), batch.grounded, terms, taste)
+    return Known(soft, naive_wish(model, "", torch.eye(DEMANDS)[0]), terms, taste)
+
+
+def naive_wish(model: SigmaModel, text: str, demand: torch.Tensor) -> Wish:
+    """What one instruction asks for, name by name and item by item."""
+    own, store = model.instruction, model.store
+    grounded, sentence = fake_ground([text])[0], torch.from_numpy(FakeEncoder().encode([text])[0])
+    both = torch.cat([grounded, sentence])
+    gates = {name: 4 * float(demand @ own.gates[:, place]) for place, name in enumerate(GATES)}
+
+    def positive(name: str) -> float:
+        return math.log1p(math.exp(gates[name]))
+
+    near = {name: positive(name) if model.settings.soft_token else 0.0 for name in ("soft token", *NAMED)}
+    sure = sum(near.values())
+    named = torch.zeros(len(store))
+    for place, name in enumerate(NAMED):
+        asked = torch.nn.functional.normalize(sentence + own.asks[place](both), dim=0)
+        for item, row in enumerate(store.name_of[:, place].tolist()):
+            if row >= 0:
+                named[item] += near[name] / max(sure, 1e-6) * float(asked @ torch.from_numpy(store.names[row]))
+    again = [positive("again") * float(share) for share in demand]
+    weights = torch.tensor([[sure, *again, gates["familiar"], gates["lately"], gates["popularity"]]])
+    words = torch.nn.functional.normalize(model.fuse.of_text(grounded[None])[0] + own.add(both), dim=0)
+    pulls = torch.tensor([[positive("taste"), positive("words")]])
+    return Wish(words[None], pulls, weights, torch.tensor([[near["soft token"] / max(sure, 1e-6)]]), named[None])
 
 
 def naive_item_logits(model: SigmaModel, state: torch.Tensor, known: Known, repeat: bool = True) -> torch.Tensor:
-    """sureness · cos/τ + Σ weight · term at one state of one tree, item by item. Shape: (n_items,)."""
-    assert known.said is not None
-    h = model.query_vectors(state, known.taste[0], None if known.words is None else known.words[0], known.said[0])
-    weights = model.weights(known.said[0]).double().tolist()
+    """sureness · nearness/τ + Σ weight · term at one state of one tree, item by item. Shape: (n_items,)."""
+    wish = known.wish
+    h = model.query_vectors(state, known.taste[0], wish.words[0], wish.pulls[0])
+    sure, *weights = wish.weights[0].double().tolist()
     out = []
-    for item, terms in zip(known.soft, known.terms[0].double(), strict=True):
-        logit = weights[0] * float(h @ item) / model.settings.tau + weights[4] * float(terms[3])
+    for row, (item, terms) in enumerate(zip(known.soft, known.terms[0].double().tolist(), strict=True)):
+        near = float(wish.share[0]) * float(h @ item) + float(wish.named[0, row])
+        logit = sure * near / model.settings.tau + weights[-1] * terms[-1]
         if repeat:
-            logit += weights[1] * float(terms[0]) + weights[2] * float(terms[1]) + weights[3] * float(terms[2])
+            logit += sum(weight * term for weight, term in zip(weights[:-1], terms[:-1], strict=True))
         out.append(logit)
     return torch.tensor(out, dtype=torch.float64)
 

@@ -12,7 +12,7 @@ from backend.data.history import History
 from backend.data.schema import Dataset
 from backend.model.prompt import ITEM, QUERY, SID, SPECIAL, TEXT, Tokens, tree_mask
 from backend.model.sigma import SigmaModel
-from tests.small import small_model
+from tests.small import small_model, words_of
 
 HISTORY = History(np.array([4, 9, 30]), np.array([1, 2, 30]), np.array([200, 9, 0]))
 PROFILE = "a shopper with cats"
@@ -120,4 +120,4 @@ def test_without_soft_tokens_the_history_is_sids_alone(tiny_dataset: Dataset) ->
 
 def states(model: SigmaModel, trees: list[Tokens], soft: torch.Tensor) -> torch.Tensor:
     batch = model.collate(trees)
-    return model.encode(batch, soft, model.words(batch))
+    return model.encode(batch, soft, words_of(model, batch))

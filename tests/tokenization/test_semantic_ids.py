@@ -78,6 +78,8 @@ def store(n: int = 4, image: bool = False) -> ItemStore:
         rng.normal(size=(n, 2)).astype(np.float32) if image else None,
         np.zeros((n, 3), np.float32),
         rng.integers(4, size=(n, 2)),
+        rng.normal(size=(2, 6)).astype(np.float32),
+        rng.integers(2, size=(n, 3)),
     )
 
 
@@ -90,6 +92,7 @@ def test_a_new_item_joins_with_its_vectors_alone(image: bool) -> None:
     assert not after.statistics[4:].any()
     assert (after.text[4:] == 1).all()
     assert after.sids[4:].tolist() == [[1, 1], [2, 3]]
+    assert (after.name_of[4:] == -1).all(), "goes by none of the names"
     assert (after.image is None) is not image
     np.testing.assert_array_equal(after.ids[:4], before.ids)
 
@@ -97,7 +100,7 @@ def test_a_new_item_joins_with_its_vectors_alone(image: bool) -> None:
 def test_parts_of_different_lengths_are_refused() -> None:
     good = store()
     with pytest.raises(WorkspaceError, match="disagree"):
-        ItemStore(good.ids[:3], good.text, None, good.statistics, good.sids)
+        ItemStore(good.ids[:3], good.text, None, good.statistics, good.sids, good.names, good.name_of)
 
 
 def test_statistics_against_hand_counts() -> None:

@@ -1,0 +1,94 @@
+"""Which of the trained tasks an instruction asks for: probabilities, read off its sentence vector.
+
+- A support vector classifier (scikit-learn) over the sentence vectors of the training wordings, filled with names of the catalogue, and one
+  more column: whether the text says a name. Wordings are few; a kernel over a good sentence encoder told unseen ones apart better than
+  anything that learnt to read them through the recommendation loss (README, experiment log).
+- Its examples are kept with the model, so that a model is read as it was trained, whatever wordings.toml says later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.svm import SVC
+
+from backend.instructions.catalogue import Catalogue
+from backend.instructions.templates import slots_of, wordings
+from backend.instructions.words import words
+
+_FILLED = 4  # names that each wording with a slot is filled with
+_PENALTY = 3.0  # C of the classifier
+_SHARPEN = 2.0  # power of the probabilities: between two demands lies no third one
+
+Encode = Callable[[list[str]], np.ndarray]  # texts → one unit vector each. Shape: (n, dim)
+
+
+def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed: int) -> dict[str, np.ndarray]:
+    """What a `DemandReader` is fitted on.
+
+    Shape:
+        returns: vectors (n, dim) float16, names (n,) whether a name is said, demand (n,) place among the tasks, weight (n,).
+    """
+    rng = np.random.default_rng(seed)
+    texts, demand, weight = [], [], []
+    for place, task in enumerate(tasks):
+        for wording in wordings(task, held_out=False):
+            slots = slots_of(wording)
+            times = _FILLED if slots else 1
+            texts += [wording.format_map({slot: _name(catalogue, slot, rng) for slot in slots}) for _ in range(times)]
+            demand += [place] * times
+            weight += [1.0 / times] * times
+    return {
+        "vectors": np.asarray(encode(texts), np.float16),
+        "names": says_name(texts, catalogue),
+        "demand": np.array(demand, np.int64),
+        "weight": np.array(weight, np.float32),
+    }
+
+
+def _name(catalogue: Catalogue, slot: str, rng: np.random.Generator) -> str:
+    """A name for a slot: a category's for {category}, else any query's."""
+    of_slot = [name.category if slot == "category" else name.query for name in catalogue.names]
+    names = [name for name in of_slot if name] or [name.text for name in catalogue.names]
+    return names[int(rng.integers(len(names)))].lower()
+
+
+def says_name(texts: Sequence[str], catalogue: Catalogue) -> np.ndarray:
+    """Whether each text says a name of the catalogue. Shape: (n,) float32, 0 or 1."""
+    return np.array([bool(catalogue.find(words(text))) for text in texts], np.float32)
+
+
+class DemandReader:
+    """Reads demands.
+
+    Args:
+        examples: as `demand_examples` gives them.
+        tasks: the tasks that the model was trained on, in its order.
+        catalogue: the names that may be said.
+    """
+
+    def __init__(self, examples: Mapping[str, np.ndarray], tasks: Sequence[str], catalogue: Catalogue) -> None:
+        self.tasks, self.catalogue = tuple(tasks), catalogue
+        vectors = examples["vectors"].astype(np.float32)
+        self._centre = vectors.mean(0)
+        own = np.unique(examples["demand"])
+        self._only = int(own[0]) if len(own) == 1 else None
+        if self._only is None:
+            self._classifier = CalibratedClassifierCV(SVC(C=_PENALTY), ensemble=False, cv=3)
+            features = self._features(vectors, examples["names"])
+            self._classifier.fit(features, examples["demand"], sample_weight=examples["weight"])
+
+    def _features(self, vectors: np.ndarray, names: np.ndarray) -> np.ndarray:
+        return np.concatenate([vectors - self._centre, names[:, None]], axis=1)
+
+    def read(self, texts: Sequence[str], vectors: np.ndarray) -> np.ndarray:
+        """Probability of each task. Shape: vectors (n, dim) unit norm → (n, tasks) float32."""
+        out = np.zeros((len(texts), len(self.tasks)), np.float32)
+        if self._only is not None:
+            out[:, self._only] = 1.0
+        elif len(texts):
+            found = self._classifier.predict_proba(self._features(vectors, says_name(texts, self.catalogue))) ** _SHARPEN
+            out[:, self._classifier.classes_] = found / found.sum(1, keepdims=True)
+        return out
