@@ -61,9 +61,9 @@ class _Asked:
         hidden = self._prompt() if depth == 0 else self._step(depth, codes[:, -1], origin)
         if not self.full:
             return Logits(torch.nn.functional.linear(hidden, *self.decoder.heads[depth]).float().cpu().numpy())
-        logits = self.decoder.model.get_output_embeddings()(hidden).float()
-        log_total = torch.logsumexp(logits, 1)
-        return Logits(logits[:, self.decoder.tokens[depth]].cpu().numpy(), log_total.cpu().numpy())
+        # log_softmax is a third of the time of logsumexp
+        log_p = torch.log_softmax(self.decoder.model.get_output_embeddings()(hidden).float(), 1)
+        return Logits(log_p[:, self.decoder.tokens[depth]].cpu().numpy(), np.zeros(len(hidden), np.float32))
 
     def _prompt(self) -> Tensor:
         out = self.decoder.model.get_decoder()(input_ids=self.prompt[None], past_key_values=self.cache, use_cache=True)

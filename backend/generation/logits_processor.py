@@ -1,5 +1,6 @@
 """The trie as a Hugging Face `LogitsProcessor`, for those who decode with `transformers.generate`.
 
+- On a CPU the step is numpy's, on a GPU that of `TensorTrie`.
 - Stateless: the node of each beam is walked to from the tokens generated so far, so beams may be reordered as `generate` likes.
 - `generate` normalises before its processors, so scores are those of the normaliser *full* (see `constrained`).
 - `generate` fills every setting that is not given with the model's own (`top_k`, `top_p`, `repetition_penalty` …), also where a generation config is
@@ -27,29 +28,32 @@ class TrieLogitsProcessor(LogitsProcessor):
     """Lets through what continues a SID of the catalogue.
 
     Args:
-        trie: the trie on the scores' device.
+        trie: the catalogue.
         tokens: token ids of the codes of each level.
         vocabulary: tokens of the model.
         prompt_length: tokens of the (padded) prompt.
         mask: what filters leave.
         end: the only token let through behind a whole SID; None = all are.
+        device: of the scores.
     """
 
     def __init__(
         self,
-        trie: TensorTrie,
+        trie: Trie,
         tokens: Sequence[np.ndarray],
         vocabulary: int,
         prompt_length: int,
         mask: NodeMask | None = None,
         end: int | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.trie, self.prompt_length, self.end = trie, prompt_length, end
-        self.mask = None if mask is None else trie.mask(mask)
-        self.tokens = [torch.as_tensor(np.asarray(level), dtype=torch.long, device=trie.device) for level in tokens]
-        self.code_of = torch.full((len(tokens), vocabulary), -1, device=trie.device)
+        self.trie, self.prompt_length, self.end, self.mask = trie, prompt_length, end, mask
+        self.tensors = None if torch.device(device).type == "cpu" else TensorTrie(trie, device)
+        self.tensor_mask = None if self.tensors is None or mask is None else self.tensors.mask(mask)
+        self.tokens = [torch.as_tensor(np.asarray(level), dtype=torch.long, device=device) for level in tokens]
+        self.code_of = torch.full((len(tokens), vocabulary), -1, device=device)
         for level, own in enumerate(self.tokens):
-            self.code_of[level, own] = torch.arange(len(own), device=trie.device)
+            self.code_of[level, own] = torch.arange(len(own), device=device)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores with −inf for what is illegal.
@@ -67,8 +71,15 @@ class TrieLogitsProcessor(LogitsProcessor):
             return out
         codes = torch.stack([self.code_of[level, made[:, level]] for level in range(depth)], 1) if depth else made
         own = self.tokens[depth]
-        out[:, own] = self.trie.full(depth, self.trie.walk(codes), scores[:, own], self.mask)
+        out[:, own] = self._legal(depth, codes, scores[:, own])
         return out
+
+    def _legal(self, depth: int, codes: Tensor, logits: Tensor) -> Tensor:
+        """Logits of a level with −inf for what is illegal. Shape: codes (beams, depth); logits and result (beams, codes of the level)."""
+        if self.tensors is not None:
+            return self.tensors.full(depth, self.tensors.walk(codes), logits, self.tensor_mask)
+        nodes = self.trie.walk(codes.numpy())
+        return torch.from_numpy(self.trie.full(depth, nodes, logits.float().numpy(), self.mask)).to(logits.dtype)
 
 
 @contextmanager

@@ -60,6 +60,15 @@ class Legal:
             return self.codes[beams, columns], self.first[beams] + columns
         return columns, self.level.child(self.nodes[beams], columns)
 
+    def spread(self, scores: np.ndarray) -> np.ndarray:
+        """Scores by code instead of by column. Shape: (beams, width) → (beams, codes)."""
+        if self.codes is None:
+            return scores
+        rows, columns = np.nonzero(scores > ILLEGAL)
+        out = np.full((len(scores), self.level.codes), ILLEGAL)
+        out[rows, self.codes[rows, columns]] = scores[rows, columns]
+        return out
+
     def allowed(self) -> list[np.ndarray]:
         """The legal codes of each beam, ascending."""
         columns = [np.flatnonzero(row == 0) for row in self.penalty]
@@ -217,6 +226,19 @@ class Trie:
         if mask is not None:
             penalty += mask.penalties[depth].take(children, mode="clip")
         return Legal(level, nodes, first, penalty, level.labels.take(children, mode="clip"))
+
+    def full(self, depth: int, nodes: np.ndarray, logits: np.ndarray, mask: NodeMask | None = None) -> np.ndarray:
+        """The logits of all codes, −inf where a code is no legal continuation; all −inf for a node of −1.
+
+        Shape:
+            nodes: (beams,); logits: (beams, codes) float32; returns: (beams, codes).
+        """
+        out = np.full(logits.shape, ILLEGAL)
+        known = np.flatnonzero(nodes >= 0)
+        if len(known):
+            legal = self.legal(depth, nodes[known], mask)
+            out[known] = legal.spread(legal.scores(logits[known]))
+        return out
 
     def walk(self, codes: np.ndarray, nodes: np.ndarray | None = None, depth: int = 0) -> np.ndarray:
         """The nodes that codes lead to, −1 where there is none.

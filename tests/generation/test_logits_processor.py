@@ -78,7 +78,10 @@ def test_all_ways_find_the_same(model: Any, sids: np.ndarray, tokens: list[np.nd
     rival = dict_trie(sids[allowed], tokens)
     expected = generate_sids(model, prompt, trie, tokens, beams, None, prefix_allowed_tokens_fn=rival)
     assert len(expected.codes) == min(beams, len({*map(tuple, sids[allowed].tolist())}))
-    processor = TrieLogitsProcessor(TensorTrie(trie), tokens, VOCABULARY, PROMPT, mask)
+    processor = TrieLogitsProcessor(trie, tokens, VOCABULARY, PROMPT, mask)
+    same(generate_sids(model, prompt, trie, tokens, beams, processor), expected)
+    processor.tensors = TensorTrie(trie)  # as on a GPU
+    processor.tensor_mask = None if mask is None else processor.tensors.mask(mask)
     same(generate_sids(model, prompt, trie, tokens, beams, processor), expected)
     decoder = CodeDecoder(model, tokens)
     same(constrained_beam(trie, decoder.ask(prompt), beams, mask), expected)
@@ -91,7 +94,7 @@ def test_all_ways_find_the_same(model: Any, sids: np.ndarray, tokens: list[np.nd
 def test_the_models_own_settings_play_no_part_and_come_back(model: Any, sids: np.ndarray, tokens: list[np.ndarray]) -> None:
     prompt, trie = torch.arange(3, 3 + PROMPT), Trie.build(sids, CODES)
     own = model.generation_config
-    processor = TrieLogitsProcessor(TensorTrie(trie), tokens, VOCABULARY, PROMPT)
+    processor = TrieLogitsProcessor(trie, tokens, VOCABULARY, PROMPT)
     assert len(generate_sids(model, prompt, trie, tokens, 50, processor).codes) == 50  # top_k = 2 would leave 8 at most
     assert model.generation_config is own
     assert own.top_k == 2
@@ -112,7 +115,7 @@ def test_generate_does_not_search_with_one_beam(model: Any, sids: np.ndarray, to
 
 
 def test_behind_a_whole_sid_only_the_end_is_let_through(sids: np.ndarray, tokens: list[np.ndarray]) -> None:
-    trie = TensorTrie(Trie.build(sids, CODES))
+    trie = Trie.build(sids, CODES)
     made = torch.tensor([[5, *(tokens[level][sids[0, level]] for level in range(LEVELS))]])
     scores = torch.zeros(1, VOCABULARY)
     ends = TrieLogitsProcessor(trie, tokens, VOCABULARY, 1, end=2)(made, scores)
