@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -64,6 +65,35 @@ def percentiles(frame: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
         "hovertemplate": "95 % within %{x:.3g} ms<extra></extra>",
     }
     return go.Figure({"data": [bars, tick], "layout": bar_layout(labels, "ms")})
+
+
+def generations(frame: pd.DataFrame) -> go.Figure:
+    """A whole request by each way to generate: bars of medians (`ms_per_request`), a group for each number of beams and each vocabulary."""
+    keys = [name for name in ("beams", "vocabulary") if name in frame]
+    traces: list[dict[str, Any]] = []
+    for number, (key, part) in enumerate(frame.groupby(keys, sort=False)):
+        values = zip(np.atleast_1d(np.array(key, float)), ("beams", "tokens"), strict=False)
+        name = ", ".join(f"{value:,.0f} {told}" for value, told in values)
+        trace = {
+            "type": "bar",
+            "orientation": "h",
+            "y": part["generation"],
+            "x": part["ms_per_request"],
+            "name": name,
+            "marker": {"color": PALETTE[number % len(PALETTE)]},
+            "hovertemplate": "%{x:.3g} ms a request (median)<extra>%{fullData.name}</extra>",
+        }
+        traces.append(trace)
+    names = frame["generation"].nunique()
+    layout = {
+        "height": 90 + 16 * len(frame),
+        "barmode": "group",
+        "margin": {"l": 8, "r": 8, "t": 12, "b": 40},
+        "legend": {"orientation": "h", "y": -0.25 if names < 4 else -0.12},
+        "xaxis": {"type": "log", "gridcolor": HAIR, "fixedrange": True, "title": {"text": "ms a request"}},
+        "yaxis": {"automargin": True, "autorange": "reversed", "fixedrange": True},
+    }
+    return go.Figure({"data": traces, "layout": layout})
 
 
 def scaling(frame: pd.DataFrame, x: str, y: str, group: str, unit: str) -> go.Figure:

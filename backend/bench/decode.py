@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -99,7 +100,7 @@ def _steps(sids: np.ndarray, codes: int, plan: Plan, cancel: CancelToken) -> lis
         cancel.check()
         if kind is DictTrie and items > plan.most_dict:
             continue
-        built = [_timed(lambda kind=kind: kind(sids, codes)) for _ in range(3 if items <= 1_000_000 and kind is Kernel else 1)]
+        built = [_timed(partial(kind, sids, codes)) for _ in range(3 if items <= 1_000_000 and kind is Kernel else 1)]
         rival = built[0][1]
         build = min(seconds for seconds, _ in built)
         for beams in plan.beams:
@@ -221,7 +222,7 @@ def _generations(items: int, words: int, beams: int, repeats: int, cancel: Cance
         expected: Found | None = None
         for name, way in ways.items():
             cancel.check()
-            seconds, found = _timed(lambda way=way, number=number: way(prompts[number]))
+            seconds, found = _timed(partial(way, prompts[number]))
             expected = expected or found
             if number:  # the first request warms up
                 times[name].append(1000 * seconds)

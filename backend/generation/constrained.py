@@ -43,7 +43,7 @@ class Logits:
 class NextCode(Protocol):
     """A model, asked step by step."""
 
-    def __call__(self, codes: np.ndarray, origin: np.ndarray) -> Logits:
+    def __call__(self, codes: np.ndarray, origin: np.ndarray, /) -> Logits:
         """Logits of the code behind each beam.
 
         Shape:

@@ -27,15 +27,20 @@ class Legal:
     """The legal continuations of some beams: a column for each, as many as the beam with the most has.
 
     Shape:
-        penalty: (beams, width), 0 where the column is a legal continuation, −inf where it is none; codes: (beams, width) code of each column, or None
-        where columns *are* codes; first: (beams,) first child of each beam's node; nodes: (beams,).
+        nodes: (beams,); first: (beams,) first child of each beam's node; codes: (beams, width) code of each column, or None where columns *are*
+        codes; penalties: (beams, width) of the columns, or (nodes, codes), the level's table, where columns are codes.
     """
 
     level: Level
     nodes: np.ndarray
     first: np.ndarray
-    penalty: np.ndarray
     codes: np.ndarray | None
+    penalties: np.ndarray
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """0 where the column is a legal continuation, −inf where it is none. Shape: (beams, width)."""
+        return self.penalties.take(self.nodes, 0) if self.codes is None else self.penalties
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """The logits of the legal continuations, −inf in the other columns.
@@ -44,7 +49,9 @@ class Legal:
             logits: (beams, codes) float32; returns: (beams, width).
         """
         if self.codes is None:
-            return logits + self.penalty
+            found = self.penalty  # a copy of the table's rows
+            found += logits
+            return found
         rows = np.arange(0, logits.size, logits.shape[1])[:, None]
         found = logits.ravel().take(self.codes + rows, mode="clip")
         found += self.penalty
@@ -217,7 +224,7 @@ class Trie:
         first = level.first.take(nodes).astype(np.intp)
         table = level.table if mask is None else mask.tables[depth]
         if table is not None:
-            return Legal(level, nodes, first, table.take(nodes, 0), None)
+            return Legal(level, nodes, first, None, table)
         assert level.labels is not None
         count = level.first.take(nodes + 1) - first
         width = int(count.max())
@@ -225,7 +232,7 @@ class Trie:
         penalty = self._window(level.codes)[:, :width][count]
         if mask is not None:
             penalty += mask.penalties[depth].take(children, mode="clip")
-        return Legal(level, nodes, first, penalty, level.labels.take(children, mode="clip"))
+        return Legal(level, nodes, first, level.labels.take(children, mode="clip"), penalty)
 
     def full(self, depth: int, nodes: np.ndarray, logits: np.ndarray, mask: NodeMask | None = None) -> np.ndarray:
         """The logits of all codes, −inf where a code is no legal continuation; all −inf for a node of −1.

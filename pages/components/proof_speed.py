@@ -52,7 +52,9 @@ def _draw(rows: Rows) -> None:
                     note="Both axes are logarithmic; the median over numbers of beams and shapes of semantic IDs.")  # fmt: skip
         rest = frame[frame["items"].isna()].dropna(axis=1, how="all")
         if len(rest):
-            proof.block("A whole request, by decoding", None, rest, rows.origin, "")
+            whole = {"generation", "beams", "ms_per_request"} <= set(rest.columns)
+            proof.block("A whole request, by decoding", figures.generations(rest) if whole else None, rest, rows.origin,
+                        "Median milliseconds of a request by each way to generate." if whole else "")  # fmt: skip
     elif "p50_ms" in frame.columns and "p95_ms" in frame.columns:
         stacked = any(str(name).startswith("by_step_ms.") for name in frame.columns)
         draw = figures.steps if stacked else figures.percentiles
