@@ -68,30 +68,28 @@ def percentiles(frame: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
 
 
 def generations(frame: pd.DataFrame) -> go.Figure:
-    """A whole request by each way to generate: bars of medians (`ms_per_request`), a group for each number of beams and each vocabulary."""
+    """A whole request by each way to generate: a dot a median (`ms_per_request`), a colour for each number of beams and vocabulary."""
     keys = [name for name in ("beams", "vocabulary") if name in frame]
     traces: list[dict[str, Any]] = []
     for number, (key, part) in enumerate(frame.groupby(keys, sort=False)):
         values = zip(np.atleast_1d(np.array(key, float)), ("beams", "tokens"), strict=False)
         name = ", ".join(f"{value:,.0f} {told}" for value, told in values)
         trace = {
-            "type": "bar",
-            "orientation": "h",
+            "type": "scatter",
+            "mode": "markers",
             "y": part["generation"],
             "x": part["ms_per_request"],
             "name": name,
-            "marker": {"color": PALETTE[number % len(PALETTE)]},
+            "marker": {"color": PALETTE[number % len(PALETTE)], "symbol": number % 8, "size": 11},
             "hovertemplate": "%{x:.3g} ms a request (median)<extra>%{fullData.name}</extra>",
         }
         traces.append(trace)
-    names = frame["generation"].nunique()
     layout = {
-        "height": 90 + 16 * len(frame),
-        "barmode": "group",
+        "height": 110 + 32 * frame["generation"].nunique(),
         "margin": {"l": 8, "r": 8, "t": 12, "b": 40},
-        "legend": {"orientation": "h", "y": -0.25 if names < 4 else -0.12},
+        "legend": {"orientation": "h", "y": -0.25},
         "xaxis": {"type": "log", "gridcolor": HAIR, "fixedrange": True, "title": {"text": "ms a request"}},
-        "yaxis": {"automargin": True, "autorange": "reversed", "fixedrange": True},
+        "yaxis": {"automargin": True, "autorange": "reversed", "fixedrange": True, "gridcolor": HAIR},
     }
     return go.Figure({"data": traces, "layout": layout})
 

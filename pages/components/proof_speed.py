@@ -54,7 +54,8 @@ def _draw(rows: Rows) -> None:
         if len(rest):
             whole = {"generation", "beams", "ms_per_request"} <= set(rest.columns)
             proof.block("A whole request, by decoding", figures.generations(rest) if whole else None, rest, rows.origin,
-                        "Median milliseconds of a request by each way to generate." if whole else "")  # fmt: skip
+                        "Median milliseconds of a request by each way to generate." if whole else "",
+                        note="The axis is logarithmic; medians." if whole else "")  # fmt: skip
     elif "p50_ms" in frame.columns and "p95_ms" in frame.columns:
         stacked = any(str(name).startswith("by_step_ms.") for name in frame.columns)
         draw = figures.steps if stacked else figures.percentiles
