@@ -26,6 +26,7 @@ from backend.tokenization.trie import Trie
 Extent = Literal["quick", "default", "full"]
 NONE = "no constraint"
 _STATES = 16  # searches whose beams are timed
+_REQUESTS = 5  # of each way to generate
 _BUDGET_S = 0.4  # of timing a level
 _PROMPT = 168  # tokens: a history of 32 items at 4 tokens each, and 40 of words
 _WORDS = (0, 32_000)  # of the vocabularies, beside the codes
@@ -61,7 +62,7 @@ def rows(
 
     Args:
         workspace: not used; the catalogues are random, the same on every machine.
-        repeats: timed requests of each generation, ten at most.
+        repeats: timed requests of each generation, five at most.
 
     Returns:
         items · levels · codes · beams · method · step_ms · worst_ms · build_s · bytes_per_item · illegal; and
@@ -79,7 +80,7 @@ def rows(
     report(Progress("decode", len(catalogues), len(catalogues) + 1, "whole generations"))
     for beams in plan.generation_beams:
         for words in _WORDS:
-            out += _generations(plan.generation_items, words, beams, max(2, min(repeats, 10)), cancel)
+            out += _generations(plan.generation_items, words, beams, max(2, min(repeats, _REQUESTS)), cancel)
     report(Progress("decode", len(catalogues) + 1, len(catalogues) + 1))
     return out
 

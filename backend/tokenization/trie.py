@@ -218,8 +218,15 @@ class Trie:
 
         Shape:
             nodes: (beams,) rows of that depth, at least one.
+
+        Raises:
+            RequestError: the mask was made of another trie (one from before items joined or left).
         """
         level = self.levels[depth]
+        if mask is not None and len(mask.items) != len(self.items):
+            raise RequestError(
+                "the mask belongs to another trie", f"{len(mask.items)} items, here {len(self.items)}", "make it again"
+            )
         nodes = np.asarray(nodes, np.intp)
         first = level.first.take(nodes).astype(np.intp)
         table = level.table if mask is None else mask.tables[depth]
@@ -277,7 +284,12 @@ class Trie:
 
         Shape:
             allowed: (at least n_ids,) bool, by item id.
+
+        Raises:
+            RequestError: shorter than that.
         """
+        if len(allowed) < self.n_ids:
+            raise RequestError(f"a mask over {len(allowed)} items for ids up to {self.n_ids - 1}", mend="say it of every item")
         items = np.asarray(allowed, bool).take(self.items)
         alive = _any(items, self.leaf_first)
         penalties: list[np.ndarray] = []

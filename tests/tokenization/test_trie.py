@@ -142,6 +142,14 @@ def test_what_makes_no_trie_is_refused() -> None:
         Trie.build(np.array([[1, 0]]), (4, 4, 4))
 
 
+def test_a_mask_of_another_catalogue_is_refused() -> None:
+    trie = Trie.build(np.array([[1, 0], [1, 1]]), 4)
+    with pytest.raises(RequestError, match="every item"):
+        trie.mask(np.array([True]))
+    with pytest.raises(RequestError, match="another trie"):
+        trie.add(np.array([[2, 2]])).legal(0, np.array([0]), trie.mask(np.array([True, True])))
+
+
 def test_a_million_items_fit_into_40_mb() -> None:
     rng = np.random.default_rng(0)
     for levels, codes in ((4, 256), (3, 2048)):
