@@ -150,14 +150,19 @@ examples:
         "bench",
         "measure speed on this machine",
         """latency: how long a recommendation takes, by step.  startup: how long the app takes to its first page and first list.
-fusion: how long one move of a knob of the Fusion page takes.  decode and load come with a later release.
+fusion: how long one move of a knob of the Fusion page takes.  decode: what it costs to keep a beam legal, by the size of the catalogue,
+against the usual ways (minutes; --quick: a minute; --full: more shapes).  load comes with a later release.
 
 examples:
   python -m backend bench latency
   python -m backend bench latency --workspace workspaces/mine --repeats 50 --json
-  python -m backend bench startup --json""",
+  python -m backend bench startup --json
+  python -m backend bench decode --quick""",
     )
     bench.add_argument("what", choices=BENCHES, help="what to measure")
+    extent = bench.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="decode: small catalogues only")
+    extent.add_argument("--full", action="store_true", help="decode: more shapes of semantic IDs, larger generations")
     bench.add_argument("--repeats", type=int, default=20, metavar="N", help="timed requests of each row (default: 20)")
     _workspace(bench)
     return top

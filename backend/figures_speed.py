@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -64,6 +65,33 @@ def percentiles(frame: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
         "hovertemplate": "95 % within %{x:.3g} ms<extra></extra>",
     }
     return go.Figure({"data": [bars, tick], "layout": bar_layout(labels, "ms")})
+
+
+def generations(frame: pd.DataFrame) -> go.Figure:
+    """A whole request by each way to generate: a dot a median (`ms_per_request`), a colour for each number of beams and vocabulary."""
+    keys = [name for name in ("beams", "vocabulary") if name in frame]
+    traces: list[dict[str, Any]] = []
+    for number, (key, part) in enumerate(frame.groupby(keys, sort=False)):
+        values = zip(np.atleast_1d(np.array(key, float)), ("beams", "tokens"), strict=False)
+        name = ", ".join(f"{value:,.0f} {told}" for value, told in values)
+        trace = {
+            "type": "scatter",
+            "mode": "markers",
+            "y": part["generation"],
+            "x": part["ms_per_request"],
+            "name": name,
+            "marker": {"color": PALETTE[number % len(PALETTE)], "symbol": number % 8, "size": 11},
+            "hovertemplate": "%{x:.3g} ms a request (median)<extra>%{fullData.name}</extra>",
+        }
+        traces.append(trace)
+    layout = {
+        "height": 110 + 32 * frame["generation"].nunique(),
+        "margin": {"l": 8, "r": 8, "t": 12, "b": 40},
+        "legend": {"orientation": "h", "y": -0.25},
+        "xaxis": {"type": "log", "gridcolor": HAIR, "fixedrange": True, "title": {"text": "ms a request"}},
+        "yaxis": {"automargin": True, "autorange": "reversed", "fixedrange": True, "gridcolor": HAIR},
+    }
+    return go.Figure({"data": traces, "layout": layout})
 
 
 def scaling(frame: pd.DataFrame, x: str, y: str, group: str, unit: str) -> go.Figure:

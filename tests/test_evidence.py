@@ -163,6 +163,13 @@ def test_figures(found: ev.Evidence) -> None:
     figures_profiles.beside(ev.beside(found.published["sigma"], [run]))
     stacked = figures_speed.steps(found.rows["fast"].frame, ["a", "b"])
     assert [trace.name for trace in stacked.data] == ["prompt", "fusion", "95th percentile, whole"]
+    whole = pd.DataFrame(
+        {"generation": ["trie", "none"] * 2, "vocabulary": [9, 9, 99, 99], "beams": 20, "ms_per_request": [1.0, 2, 3, 4]}
+    )
+    drawn = figures_speed.generations(whole)
+    assert [trace.name for trace in drawn.data] == ["20 beams, 9 tokens", "20 beams, 99 tokens"]
+    assert [list(trace.x) for trace in drawn.data] == [[1, 2], [3, 4]]
+    assert len(figures_speed.generations(whole.drop(columns="vocabulary")).data) == 1
     assert len(figures_speed.scaling(found.rows["scan"].frame, "items", "step_ms", "method", "ms").data) == 2
 
 

@@ -14,12 +14,18 @@ from backend.progress import CancelToken, Report, silent
 MEASURES: Mapping[str, str] = {
     "latency": "backend.bench.latency",
     "fusion": "backend.bench.fusion",
+    "decode": "backend.bench.decode",
     "startup": "backend.bench.startup",
 }  # name → module with `rows`
 
 
 def measure(
-    what: str, workspace: str | None, repeats: int, report: Report = silent, cancel: CancelToken | None = None
+    what: str,
+    workspace: str | None,
+    repeats: int,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+    extent: str = "default",
 ) -> dict[str, Any]:
     """Measure, and say where and when.
 
@@ -27,6 +33,7 @@ def measure(
         what: a name of `MEASURES`.
         workspace: folder; None = the shipped demo.
         repeats: timed repetitions of each row.
+        extent: of `decode`: "quick", "default" or "full".
 
     Returns:
         `machine`, `commit`, `date`, `rows` (the command line's contract).
@@ -37,7 +44,8 @@ def measure(
     """
     from backend.workspace import provenance
 
-    rows = importlib.import_module(MEASURES[what]).rows(workspace, repeats, report, cancel or CancelToken())
+    more = {"extent": extent} if what == "decode" else {}
+    rows = importlib.import_module(MEASURES[what]).rows(workspace, repeats, report, cancel or CancelToken(), **more)
     about = provenance()
     machine = about["machine"]
     return {

@@ -60,12 +60,22 @@ def bench(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
         raise RequestError(f"bench {args.what} is not there yet", mend=LATER)
     if not 1 <= args.repeats <= 10_000:
         raise RequestError(f"{args.repeats} is no number of repeats", "--repeats", "give a number from 1 to 10000")
+    extent = "quick" if args.quick else "full" if args.full else "default"
+    if extent != "default" and args.what != "decode":
+        raise RequestError(f"bench {args.what} has one extent only", f"--{extent}", "leave it out; it is for bench decode")
     with bars() as report:
-        measured = benches.measure(args.what, args.workspace, args.repeats, report, cancel)
+        measured = benches.measure(args.what, args.workspace, args.repeats, report, cancel, extent)
     if args.json:
         write_json(out, measured)
         return
-    names = list(measured["rows"][0]) if measured["rows"] else []
-    sides = {name: "right" if isinstance(measured["rows"][0][name], (int, float)) else "left" for name in names}
-    rows = [[short(value) if isinstance(value, Mapping) else value for value in row.values()] for row in measured["rows"]]
-    show(out, f"{args.what} on {measured['machine']}, commit {measured['commit']}, {measured['date']}", "", table(sides, rows))
+    kinds: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}  # rows that say the same things stand in one table
+    for row in measured["rows"]:
+        kinds.setdefault(tuple(row), []).append(row)
+    tables: list[Any] = []
+    for names, own in kinds.items():
+        sides = {name: "right" if isinstance(own[0][name], (int, float)) else "left" for name in names}
+        tables += [
+            "",
+            table(sides, [[short(each) if isinstance(each, Mapping) else each for each in row.values()] for row in own]),
+        ]
+    show(out, f"{args.what} on {measured['machine']}, commit {measured['commit']}, {measured['date']}", *tables)

@@ -45,13 +45,17 @@ def _draw(rows: Rows) -> None:
     elif len(frame) == 1 and rows.kind == "startup":
         proof.block(title, None, frame, rows.origin, "", table=proof.tiles(records(frame)[0]))
     elif rows.kind == "decode" and {"items", "method", "step_ms"} <= set(frame.columns):
-        steps = frame.dropna(subset=["items", "step_ms"])
-        proof.block(title, figures.scaling(steps, "items", "step_ms", "method", "ms a step"), steps, rows.origin,
-                    "Milliseconds of a decoding step against the number of items, a line a method.",
-                    note="Both axes are logarithmic; medians.")  # fmt: skip
-        rest = frame[frame["step_ms"].isna()].dropna(axis=1, how="all")
+        steps = frame.dropna(subset=["items", "step_ms"]).dropna(axis=1, how="all")
+        drawn = steps[steps["step_ms"] > 0]  # no constraint costs nothing: it has no place on a logarithmic axis
+        proof.block(title, figures.scaling(drawn, "items", "step_ms", "method", "ms a step"), steps, rows.origin,
+                    "What keeping the beam legal adds to a decoding step, against the number of items, a line a method.",
+                    note="Both axes are logarithmic; the median over numbers of beams and shapes of semantic IDs.")  # fmt: skip
+        rest = frame[frame["items"].isna()].dropna(axis=1, how="all")
         if len(rest):
-            proof.block("A whole request, by decoding", None, rest, rows.origin, "")
+            whole = {"generation", "beams", "ms_per_request"} <= set(rest.columns)
+            proof.block("A whole request, by decoding", figures.generations(rest) if whole else None, rest, rows.origin,
+                        "Median milliseconds of a request by each way to generate." if whole else "",
+                        note="The axis is logarithmic; medians." if whole else "")  # fmt: skip
     elif "p50_ms" in frame.columns and "p95_ms" in frame.columns:
         stacked = any(str(name).startswith("by_step_ms.") for name in frame.columns)
         draw = figures.steps if stacked else figures.percentiles

@@ -10,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from backend.bench import decode
+from backend.bench.decode import Plan
 from backend.cli import BENCHES, main
 from tests.cli.conftest import Run
 
@@ -209,7 +211,31 @@ def test_bench_latency(run: Run, trained: Path) -> None:
         assert {"prompt", "prefixes", "subsets", "fusion"} <= set(row["by_step_ms"])
 
 
-@pytest.mark.parametrize("what", [name for name in BENCHES if name not in ("latency", "fusion", "startup")])
+def test_bench_decode(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan((300, 2000), ((3, 16),), (5, 20), 300, 300, (4,))
+    monkeypatch.setitem(decode.PLANS, "quick", plan)
+    monkeypatch.setattr(decode, "_BUDGET_S", 0.001)
+    monkeypatch.setattr(decode, "_WORDS", (0,))
+    found = run("bench", "decode", "--quick", "--repeats", 2, "--json").json
+    assert set(found) == {"machine", "commit", "date", "rows"}
+    steps = [row for row in found["rows"] if "items" in row]
+    contract = {"items", "levels", "codes", "beams", "method", "step_ms", "build_s", "bytes_per_item", "illegal"}
+    for row in steps:
+        assert set(row) == contract | {"worst_ms"}
+        free = row["method"] == decode.NONE
+        assert (row["illegal"] > 0, row["step_ms"] > 0, row["bytes_per_item"] > 0) == (free, not free, not free)
+        assert row["step_ms"] <= row["worst_ms"]
+    assert {(row["items"], row["method"]) for row in steps if "prefix" in row["method"]} == {(300, "prefix_allowed_tokens_fn")}
+    assert {row["beams"] for row in steps} == {5, 20}
+    whole = {row["generation"]: row for row in found["rows"] if "generation" in row}
+    assert all({"generation", "beams", "ms_per_request"} <= set(row) and row["ms_per_request"] > 0 for row in whole.values())
+    for name, row in whole.items():
+        assert row["identical"] == 1 or "full" not in name or decode.NONE in name
+        assert row["invalid"] == 0 or decode.NONE in name
+    run("bench", "fusion", "--quick").refused("--quick", "bench decode")
+
+
+@pytest.mark.parametrize("what", [name for name in BENCHES if name not in ("latency", "fusion", "decode", "startup")])
 def test_later_benches_say_so(run: Run, what: str) -> None:
     run("bench", what).refused(what, "later release")
 
