@@ -136,6 +136,19 @@ class LatentSpace:
             self._kept[name] = self.vectors.measured()
         return self._kept[name]
 
+    def outcomes(self) -> dict[str, np.ndarray]:
+        """Items by what the evaluation found for each task, in words → rows; empty where nothing was evaluated (see `Vectors.outcomes`)."""
+        workspace = self.vectors.workspace
+        name = "outcomes-" + (workspace.stage("evaluation").fingerprint if workspace.has("evaluation") else "")
+        if name not in self._kept:
+            self._kept[name] = self.vectors.outcomes()
+        return self._kept[name]
+
+    def outcome_split(self) -> str:
+        """Which examples the evaluation asked about; "" where nothing was evaluated."""
+        workspace = self.vectors.workspace
+        return str(workspace.stage("evaluation").manifest["settings"].get("split", "")) if workspace.has("evaluation") else ""
+
     # neighbours --------------------------------------------------------------------------------------------------------
 
     def lists(self, space: str, report: Report = silent, cancel: CancelToken | None = None) -> np.ndarray:

@@ -38,6 +38,12 @@ def bar(bench: Workbench, colours: list[str], reasons: dict[str, str]) -> None:
         st.segmented_control("Dragging", list(DRAGS), key=state.key("drag"), required=True, default="pan", persist_state="session",
                              format_func=lambda name: DRAGS[name],
                              help="Box and lasso choose items; a click chooses one; the wheel zooms; a double click lets go.")  # fmt: skip
+        wanted = list(bench.space.outcomes())
+        if wanted:
+            st.selectbox("Only", [state.EVERY, *wanted], key=state.key("only"), width=190, persist_state="session",
+                         help=f"Items by what the evaluation ({bench.space.outcome_split()}) found for a task: asked for, found among the "
+                              "first ten, missed, or shown in vain. The others turn grey.")  # fmt: skip
+        st.toggle("Density", key=state.key("density"), persist_state="session", help="How many items lie where.")
         st.toggle("Region names", key=state.key("names"), value=True, persist_state="session")
     _find(bench)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,17 +11,9 @@ from streamlit.testing.v1 import AppTest
 from backend.serving.jobs import jobs
 from backend.settings import FusionSettings, LabSettings
 from backend.storage import open_store
-from pages.components import fusion_form, state
+from pages.components import fusion_form
 from tests.pages.conftest import Opened, html_of
 from tests.pages.fake import FakeWorkbench
-
-
-@pytest.fixture(autouse=True)
-def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    url = f"sqlite:///{tmp_path / 'kept.db'}"
-    monkeypatch.setenv("SIGMASCOPE_DATABASE", url)
-    state._store.clear()
-    return url
 
 
 def now(app: AppTest) -> LabSettings:
