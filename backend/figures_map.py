@@ -227,10 +227,11 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
 
 def _density(places: np.ndarray) -> dict[str, Any]:
     """How many points lie where, as filled contours; SVG, hence below the points. One byte a cell, on the square root of the count."""
-    count, _, _ = np.histogram2d(places[:, 1], places[:, 0], bins=_CELLS, range=[[0, GRID]] * 2)
+    edge = 0.05 * GRID  # a cloud at the edge fades out too
+    count, ends, _ = np.histogram2d(places[:, 1], places[:, 0], bins=_CELLS, range=[(-edge, GRID + edge)] * 2)
     smooth = np.sqrt(gaussian_filter(count, 1.3))
     cells = np.round(255 * smooth / max(float(smooth.max(initial=0.0)), 1e-9)).astype(np.uint8)
-    middle = (np.arange(_CELLS) + 0.5) * (GRID / _CELLS)
+    middle = (ends[1:] + ends[:-1]) / 2
     return {"type": "contour", "x": middle, "y": middle, "z": cells, "zmin": 0, "zmax": 255, "showscale": False, "hoverinfo": "skip",
             "autocontour": False, "contours": {"start": 28, "end": 255, "size": 28, "coloring": "fill", "showlines": False},
             "colorscale": [[0, "rgba(106,112,224,0)"], [1, "rgba(106,112,224,0.55)"]]}  # fmt: skip
