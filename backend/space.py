@@ -84,6 +84,7 @@ class LatentSpace:
         for number, space in enumerate(spaces):
             report(Progress("neighbours", number, len(spaces), f"{space}: neighbours"))
             self.lists(space, report, cancel)
+            self.regions(space, settings)  # seconds where there are many items
 
     def map(self, space: str, settings: AtlasSettings) -> np.ndarray | None:
         """The map of a space; None until it was laid out. Shape: (n_items, 2) float32, NaN where an item has no place."""
