@@ -4,7 +4,6 @@ region with the box, take the table home; and the same page over 110,000 items. 
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +91,10 @@ def test_a_hundred_thousand_points(page: Any, large: str) -> None:
     whole = page.evaluate(REACH)
     x, y = place(page, ".js-plotly-plot", 50_000)
     page.mouse.move(x, y)
-    began = time.perf_counter()
+    sent.clear()
     page.mouse.wheel(0, -400)
     page.wait_for_function(f"whole => ({REACH})() < 0.95 * whole", arg=whole)
-    assert time.perf_counter() - began < 10  # in the browser alone; a busy machine draws slowly
-    sent.clear()
+    assert sum(sent) < 10_000  # zooming is the browser's alone
     click(page, ".js-plotly-plot", 50_000)
     page.wait_for_url("**item=i*")
     page.locator("[class*='st-key-open-near-text-'] button").first.wait_for()
