@@ -41,7 +41,7 @@ def _keep_nothing_on_disk() -> None:
     compiled anew either way takes most of the time: 104 s with a filled cache, 115 s without one, on a busy machine."""
     from numba.core.dispatcher import Dispatcher
 
-    Dispatcher.enable_caching = lambda self: None
+    Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]
 
 
 def project(vectors: np.ndarray, rows: np.ndarray, cos: np.ndarray, n_neighbors: int, min_dist: float, seed: int,
