@@ -32,7 +32,6 @@ def ship(space: LatentSpace, folder: Path, report: Report = silent, cancel: Canc
     if space.report() is None:
         space.make_report(report, cancel)
     for name in SPACES:
-        space.regions(name, settings)
         source = space.vectors.source(name)
         names += [settings.name(name, source), f"regions-{settings.name(name, source)}", f"nearest-{name}-{source}"]
     names += [f"text-{space.vectors.source('text')}", space.report_name()]

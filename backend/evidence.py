@@ -105,29 +105,39 @@ def discover(workspace: Workspace | None, folder: Path | None = None) -> Evidenc
     unread: dict[str, str] = {}
     if workspace is not None and workspace.has("evaluation"):
         try:
-            evaluations[SHIPPED] = _stage(workspace)
+            manifest = workspace.stage("evaluation").path / "manifest.json"
+            evaluations[SHIPPED] = _stage(workspace.path, manifest.stat().st_mtime_ns)
         except (WorkspaceError, OSError, ValueError, KeyError, TypeError) as error:
             unread["evaluation"] = str(error)
     folder = folder or RESULTS
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            data = _read(path, path.stat().st_mtime_ns)
-            if data.get("kind") == "published":
-                published |= {str(group["id"]): group for group in data["groups"]}
-            elif "results" in data:
-                evaluations[path.stem] = _evaluation(path.stem, data)
-            elif "rows" in data:
-                found = _rows(path.stem, data)
+            found = _file(path, path.stat().st_mtime_ns)
+            if isinstance(found, Evaluation):
+                evaluations[path.stem] = found
+            elif isinstance(found, Rows):
                 rows[found.name] = found
             else:
-                unread[path.name] = "it holds neither results nor rows"
+                published |= {str(group["id"]): group for group in found["groups"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             unread[path.name] = f"it cannot be read ({type(error).__name__}: {str(error)[:120]})"
     return Evidence(evaluations, rows, published, unread)
 
 
 @lru_cache(maxsize=64)
-def _read(path: Path, changed: int) -> dict[str, Any]:
+def _file(path: Path, changed: int) -> Evaluation | Rows | Mapping[str, Any]:
+    """What a result file holds: an evaluation, rows, or published figures; parsed again when it changed."""
+    data = _read(path)
+    if data.get("kind") == "published":
+        return data
+    if "results" in data:
+        return _evaluation(path.stem, data)
+    if "rows" in data:
+        return _rows(path.stem, data)
+    raise ValueError("it holds neither results nor rows")
+
+
+def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
     data = json.loads(path.read_text("utf-8"))
@@ -136,7 +146,10 @@ def _read(path: Path, changed: int) -> dict[str, Any]:
     return data
 
 
-def _stage(workspace: Workspace) -> Evaluation:
+@lru_cache(maxsize=8)
+def _stage(folder: Path, written: int) -> Evaluation:
+    """The evaluation of a workspace; read again when it was written again."""
+    workspace = Workspace(folder, read_only=True)
     stage = workspace.stage("evaluation")
     manifest = stage.manifest
     about = {**manifest, **(stage.json("evaluation") if (stage.path / "evaluation.json").is_file() else {})}

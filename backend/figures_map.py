@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from scipy.ndimage import gaussian_filter
 
 from backend.colouring import Shade
 from backend.figures import ACCENT, OTHER, short, three
 from backend.frames import records
 
 GRID = 65_535  # places are whole numbers up to this
+_CELLS = 96  # of the density, each way
 MOST_TITLES = 20_000  # points that carry their title; above, a click tells it
 SCALE = ("#6A5ACD", "#3E7CB1", "#21918C", "#5EC962", "#E8C500")  # like viridis, but its ends hold on dark and on light ground
 _EDGE = {"width": 1.2, "color": "white"}
@@ -71,7 +73,7 @@ class Marks:
 
 def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: Sequence[str], marks: Marks, *,
                chosen: np.ndarray | None = None, fly: tuple[float, float] | None = None, revision: str = "",
-               drag: str = "pan", height: int = HEIGHT) -> go.Figure:  # fmt: skip
+               drag: str = "pan", height: int = HEIGHT, density: bool = False) -> go.Figure:  # fmt: skip
     """A map.
 
     Args:
@@ -80,6 +82,7 @@ def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: S
         fly: the place to look at closely; None = everything.
         revision: the reader's own zoom is kept while this stays the same.
         drag: what dragging does: pan, select or lasso.
+        density: shade the ground by how many items (of the chosen ones) lie there.
 
     Shape:
         xy: (n, 2), NaN where an item has no place; size: (n,) pixels or one for all.
@@ -103,6 +106,9 @@ def latent_map(xy: np.ndarray, shade: Shade, size: np.ndarray | float, titles: S
     if chosen is not None:
         points["selectedpoints"] = np.flatnonzero(np.isin(rows, chosen)).tolist()
     traces = [points, *_overlays(canvas, xy, titles, marks)]
+    if density:
+        lit = places if chosen is None else places[np.isin(rows, chosen)]
+        traces.append(_density(lit))
     pad = 0.03 * GRID
     box = [(-pad, GRID + pad)] * 2
     if fly is not None and np.isfinite(fly).all():
@@ -217,6 +223,18 @@ def _overlays(canvas: Canvas, xy: np.ndarray, titles: Sequence[str], marks: Mark
         mark = {"size": 17, "color": ACCENT, "line": {"width": 2.5, "color": "white"}}
         traces.append(_items(canvas.at(xy[focus]), focus, [short(str(titles[focus[0]]), 60)], mark))
     return traces
+
+
+def _density(places: np.ndarray) -> dict[str, Any]:
+    """How many points lie where, as filled contours; SVG, hence below the points. One byte a cell, on the square root of the count."""
+    edge = 0.05 * GRID  # a cloud at the edge fades out too
+    count, ends, _ = np.histogram2d(places[:, 1], places[:, 0], bins=_CELLS, range=[(-edge, GRID + edge)] * 2)
+    smooth = np.sqrt(gaussian_filter(count, 1.3))
+    cells = np.round(255 * smooth / max(float(smooth.max(initial=0.0)), 1e-9)).astype(np.uint8)
+    middle = (ends[1:] + ends[:-1]) / 2
+    return {"type": "contour", "x": middle, "y": middle, "z": cells, "zmin": 0, "zmax": 255, "showscale": False, "hoverinfo": "skip",
+            "autocontour": False, "contours": {"start": 28, "end": 255, "size": 28, "coloring": "fill", "showlines": False},
+            "colorscale": [[0, "rgba(106,112,224,0)"], [1, "rgba(106,112,224,0.55)"]]}  # fmt: skip
 
 
 def _steady() -> dict[str, Any]:

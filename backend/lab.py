@@ -1,7 +1,7 @@
 """The fusion lab of a workspace: where its stored examples are, and how they are made.
 
-- Looked for in the evaluation stage (an evaluation keeps them) and then in the cache folder (where `prepare` puts them); both belong to one
-  model by the fingerprint of its stage, so a model that was trained again has no lab until it is prepared again.
+- They lie in the cache folder, where `prepare` puts them, by the fingerprint of the model's stage: a model that was trained again has no lab
+  until it is prepared again. No stage holds them, since they are what households bought.
 - Opening one needs tables and item vectors, not the model.
 """
 
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from backend.data.prices import log_price
 from backend.data.schema import Dataset
 from backend.errors import WorkspaceError
 from backend.evaluation import lab_store
 from backend.evaluation.fusion_lab import FusionLab, Scores, moved
-from backend.evaluation.lab_cases import CANDIDATES, SPLITS, LabCases, log_price
+from backend.evaluation.lab_cases import CANDIDATES, SPLITS, LabCases
 from backend.evaluation.metrics import catalogue
 from backend.evaluation.optimise import optimise
+from backend.evaluation.rescoring import ready
 from backend.evaluation.why_moved import Why, why
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
@@ -38,11 +40,7 @@ def stored(workspace: Workspace) -> LabCases | None:
     Raises:
         WorkspaceError: no model stage, or the files are damaged.
     """
-    fingerprint = workspace.stage("model").fingerprint
-    found = lab_store.load_lab(lab_store.cached(fingerprint))  # what somebody prepared goes before what was shipped
-    if found is None and workspace.has("evaluation") and not workspace.stale("evaluation"):
-        found = lab_store.load_lab(workspace.stage("evaluation").path)
-    return found
+    return lab_store.load_lab(lab_store.cached(workspace.stage("model").fingerprint))
 
 
 def open_labs(workspace: Workspace, dataset: Dataset) -> dict[str, FusionLab] | None:
@@ -57,6 +55,7 @@ def open_labs(workspace: Workspace, dataset: Dataset) -> dict[str, FusionLab] | 
     cases = stored(workspace)
     if cases is None:
         return None
+    ready()
     vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
     facts = catalogue(dataset, split(dataset, dataset_settings(workspace)).train_events, vectors)
     price = log_price(dataset)

@@ -110,18 +110,20 @@ class FusionSettings(Frozen):
     repeat_weight: float = Field(1.0, ge=0)  # factor on the learned weight of the household's repeat-purchase prior (ours)
     popularity_weight: float = 1.0  # factor on the learned weight of popularity; below 1 = novelty (ours)
     top1_prefix: bool = False  # keep only the best prefix (an ablation of the paper)
+    # what follows is ours; left out of what is stored while it is the default, so that older workspaces and links stay as they are
+    strength: float = Field(
+        1.0, ge=0, le=2, exclude_if=lambda s: s == 1
+    )  # exponent of σ: 0 = σ plays no part, 1 = APF as in the paper
+    value_weight: float = Field(0.0, ge=-2, le=2, exclude_if=lambda w: w == 0)  # exponent of the price: 1 ranks by P × price
+    diversity: float = Field(0.0, ge=0, le=1, exclude_if=lambda w: w == 0)  # λ of maximal marginal relevance; 0 = none
 
 
 class LabSettings(FusionSettings):
-    """What the fusion lab can move: step 3 as it is, and re-ranking on top of it (ours)."""
-
-    strength: float = Field(1.0, ge=0, le=2)  # exponent of σ: 0 = σ plays no part, 1 = APF as in the paper
-    value_weight: float = Field(0.0, ge=-2, le=2)  # exponent of the price: 1 ranks by expected value, P × price
-    diversity: float = Field(0.0, ge=0, le=1)  # λ of maximal marginal relevance over the grounded vectors; 0 = none
+    """A setting as the fusion lab writes it: one way to say "APF off" and "best prefix only", so that equal settings are equal."""
 
     @classmethod
     def of(cls, fusion: FusionSettings) -> LabSettings:
-        """A fusion setting as a setting of the lab, which writes "APF off" as strength 0 and "best prefix only" as K = 1."""
+        """A fusion setting, with "APF off" as strength 0 and "best prefix only" as K = 1."""
         values = fusion.model_dump()
         if not fusion.apf:
             values |= {"apf": True, "strength": 0.0}
@@ -130,19 +132,8 @@ class LabSettings(FusionSettings):
         return cls(**values)
 
     def fusion(self) -> FusionSettings:
-        """The part that every recommendation knows; strengths between off and on become "on"."""
-        values = {name: getattr(self, name) for name in FusionSettings.model_fields}
-        return FusionSettings(**{**values, "apf": self.apf and self.strength > 0})
-
-    @property
-    def beyond(self) -> list[str]:
-        """Names of the moved knobs that `fusion` leaves out."""
-        own = {
-            "strength": self.strength not in (0.0, 1.0),
-            "value_weight": self.value_weight != 0,
-            "diversity": self.diversity != 0,
-        }
-        return [name for name, moved in own.items() if moved]
+        """The setting as a recommendation takes it."""
+        return FusionSettings(**self.model_dump())
 
 
 class Settings(Frozen):

@@ -84,6 +84,7 @@ class LatentSpace:
         for number, space in enumerate(spaces):
             report(Progress("neighbours", number, len(spaces), f"{space}: neighbours"))
             self.lists(space, report, cancel)
+            self.regions(space, settings)  # seconds where there are many items
 
     def map(self, space: str, settings: AtlasSettings) -> np.ndarray | None:
         """The map of a space; None until it was laid out. Shape: (n_items, 2) float32, NaN where an item has no place."""
@@ -135,6 +136,19 @@ class LatentSpace:
         if name not in self._kept:
             self._kept[name] = self.vectors.measured()
         return self._kept[name]
+
+    def outcomes(self) -> dict[str, np.ndarray]:
+        """Items by what the evaluation found for each task, in words → rows; empty where nothing was evaluated (see `Vectors.outcomes`)."""
+        workspace = self.vectors.workspace
+        name = "outcomes-" + (workspace.stage("evaluation").fingerprint if workspace.has("evaluation") else "")
+        if name not in self._kept:
+            self._kept[name] = self.vectors.outcomes()
+        return self._kept[name]
+
+    def outcome_split(self) -> str:
+        """Which examples the evaluation asked about; "" where nothing was evaluated."""
+        workspace = self.vectors.workspace
+        return str(workspace.stage("evaluation").manifest["settings"].get("split", "")) if workspace.has("evaluation") else ""
 
     # neighbours --------------------------------------------------------------------------------------------------------
 

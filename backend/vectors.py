@@ -138,20 +138,37 @@ class Vectors:
             return None
         return self.workspace.stage("tokens").arrays("store")["sids"].astype(np.int64)
 
+    def outcomes(self) -> dict[str, np.ndarray]:
+        """Rows of the items that examples of a task wanted, that our lists of ten hit, missed, or showed in vain: "task: outcome" → rows."""
+        counts = self._counts()
+        out: dict[str, np.ndarray] = {}
+        for task, own in counts.groupby("task", sort=False) if counts is not None else ():
+            wanted, hit, shown = own["targets"] > 0, own["hits"] > 0, own["shown"] > 0
+            for name, which in (("wanted", wanted), ("hit", hit), ("missed", wanted & ~hit), ("shown in vain", shown & ~hit)):
+                out[f"{task}: {name}"] = np.sort(own.loc[which, "item"].to_numpy(np.int64))
+        return out
+
     def measured(self) -> pd.DataFrame | None:
         """Our recall of each item by task, from the evaluation's counts: item, then a column a task; None where there are none.
 
         An item that no example of a task wanted has no figure there.
         """
+        counts = self._counts()
+        if counts is None:
+            return None
+        own = counts[counts["targets"] > 0]
+        recall = own.assign(recall=own["hits"] / own["targets"]).pivot(index="item", columns="task", values="recall")
+        return recall.rename(columns=lambda task: f"recall@10, {task}").rename_axis(columns=None).reset_index()
+
+    def _counts(self) -> pd.DataFrame | None:
+        """Our counts of each item by task, in the view of all items; None where there are none."""
         if not self.workspace.has("evaluation"):
             return None
         stage = self.workspace.stage("evaluation")
         if not (stage.path / "items.parquet").is_file():
             return None
         counts = stage.table("items")
-        own = counts[(counts["recommender"] == OURS) & (counts["view"] == "all") & (counts["targets"] > 0)]
-        recall = own.assign(recall=own["hits"] / own["targets"]).pivot(index="item", columns="task", values="recall")
-        return recall.rename(columns=lambda task: f"recall@10, {task}").rename_axis(columns=None).reset_index()
+        return counts[(counts["recommender"] == OURS) & (counts["view"] == "all")]
 
     def _text_name(self) -> str:
         return f"text-{self.source('text')}"

@@ -68,6 +68,7 @@ class Workbench:
         self._labs: dict[str, FusionLab] = {}
         self._lab_lock = threading.Lock()
         self._sids: Sids | None = None
+        self._tables: tuple[int, dict[str, pd.DataFrame]] = (0, {})
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Workbench:
@@ -132,11 +133,11 @@ class Workbench:
         if not self.workspace.has("evaluation"):
             return None
         stage = self.workspace.stage("evaluation")
-        return {
-            name: stage.table(name)
-            for name in ("results", "differences", "timings")
-            if (stage.path / f"{name}.parquet").is_file()
-        }
+        written = (stage.path / "manifest.json").stat().st_mtime_ns
+        if self._tables[0] != written:  # read once, until it is evaluated again
+            names = [name for name in ("results", "differences", "timings") if (stage.path / f"{name}.parquet").is_file()]
+            self._tables = (written, {name: stage.table(name) for name in names})
+        return dict(self._tables[1])
 
     def quality(self, metric: str = "hr", k: int = 10) -> pd.DataFrame:
         """Ours and the best baseline by task (see `scores.headline`); empty when nothing was evaluated."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components import sid_compare, sid_health, sid_item, sid_node, sid_state, sid_tree, state
+from pages.components import sid_compare, sid_health, sid_item, sid_node, sid_soft, sid_state, sid_tree, state
 from pages.components.navigation import QUESTIONS
 from pages.components.style import header
 from pages.components.text import md
@@ -41,5 +41,5 @@ with state.guard():
     sid_compare.section(bench)
     sid_state.publish(bench)
     with place:
-        sid_item.soft(bench, item)
+        sid_soft.soft(bench, item)
 st.caption(f"{n:,} nodes. Purchases are those of the whole data set; recall is counted on the evaluation's held-out baskets.")

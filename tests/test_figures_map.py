@@ -119,3 +119,18 @@ def test_the_matrix_is_symmetric() -> None:
     assert z[0, 1] == z[1, 0] > 0
     assert np.isnan(z[0, 0])
     assert "n = 60" in figure.data[0].hovertext[0][1]
+
+
+def test_the_density_lies_where_the_points_do() -> None:
+    xy, plain = drawn(2000)
+    _, figure = drawn(2000, density=True)
+    ground = figure["data"][-1]
+    assert [trace["type"] for trace in figure["data"]][:1] == ["scattergl"]  # the points stay number 0
+    assert ground["type"] == "contour"
+    assert figure["bytes"] - plain["bytes"] < 20_000
+    few = np.argsort(np.nan_to_num(xy[:, 0], nan=9.0))[:50]  # at the left edge
+    shade = colouring.groups(pd.Series(["a"] * 2000), "x")
+    own = figures_map.latent_map(xy, shade, 5.0, [""] * 2000, Marks(), chosen=few, density=True).data[-1]
+    cells = np.asarray(own.z, int)
+    assert cells[:, :40].sum() > 0.95 * cells.sum()
+    assert figures_map.latent_map(xy, shade, 5.0, [""] * 2000, Marks(), chosen=few[:0], density=True).data[-1].z.max() == 0

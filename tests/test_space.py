@@ -214,3 +214,11 @@ def test_the_evaluations_figures_colour_the_map() -> None:
     found = table.set_index("item")["recall@10, Query"]
     for row in own.head(20).itertuples():
         assert found[row.item] == row.hits / row.targets
+    outcomes = bench.space.outcomes()
+    assert len(outcomes) == 4 * counts["task"].nunique()
+    wanted, hit, missed = (set(outcomes[f"Query: {name}"].tolist()) for name in ("wanted", "hit", "missed"))
+    assert wanted == set(found.dropna().index)
+    assert hit == set(found[found > 0].index)
+    assert missed == wanted - hit
+    assert not set(outcomes["Query: shown in vain"].tolist()) & hit
+    assert bench.space.outcome_split() in ("validation", "test")

@@ -24,6 +24,7 @@ MOVES: dict[str, dict[str, float]] = {
     "model": {},  # prefixes, cosines, priors
     "model + value": {"value_weight": 0.3},
     "model + value + diversity": {"value_weight": 0.3, "diversity": 0.3},
+    "model, prefix weight 0": {"prefix_weight": 0.0},  # the dearest: no prefix can be left out
 }
 _TASKS = ("JustForYou", "Category", "Query", "Discover")
 _WIDTH, _BEAMS, _CODES = 256, 64, 64
@@ -33,7 +34,7 @@ def rows(workspace: str | None, repeats: int, report: Report, cancel: CancelToke
     """One row for each size and each set of terms.
 
     Returns:
-        examples · candidates · terms · p50_ms · p95_ms · of_it_ranking_ms; `examples` counts the lists that are made.
+        examples · candidates · terms · p50_ms · p95_ms; `examples` counts the lists that are made.
     """
     bench = Workbench.open(workspace)
     labs = [lambda size=size: invented(*size) for size in SIZES]
@@ -90,7 +91,7 @@ def invented(examples: int, candidates: int, seed: int = 7, items: int = 5700, s
         }
     )
     frame["task"] = np.repeat(_TASKS, -(-n // 4))[:n]
-    target = item[np.repeat(np.arange(n) * candidates, targets) + rng.integers(0, candidates, targets.sum())]
+    wanted = np.repeat(np.arange(n) * candidates, targets) + rng.integers(0, candidates, targets.sum())
     lab = LabCases(
         cases=frame, shipped=FusionSettings(beams=_BEAMS, per_prefix=200, tau=0.25),
         first_logits=rng.normal(0, 2, (n, _CODES)).astype(np.float32), first_prior=rng.normal(0, 1, (n, _CODES)).astype(np.float32),
@@ -98,7 +99,7 @@ def invented(examples: int, candidates: int, seed: int = 7, items: int = 5700, s
         scaled=np.full(n, 5.0, np.float32), offsets=starts(sizes.ravel()), item=item,
         cos=rng.integers(-12000, 32767, m, dtype=np.int16), repeat=np.where(held, rng.integers(0, 32767, m), 0).astype(np.int16),
         popularity=rng.integers(-32767, 32767, m, dtype=np.int16), bought=held, scale=np.tile(np.array([1, 5, 2], np.float32) / 32767, (n, 1)),
-        target=target, target_offsets=starts(targets), target_bought=rng.random(len(target)) < 0.5,
+        target=item[wanted], target_offsets=starts(targets), target_bought=held[wanted],
     )  # fmt: skip
     vectors = rng.normal(size=(items, _WIDTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -23,7 +23,7 @@ import pandas as pd
 from backend.evaluation import metrics
 from backend.evaluation.intervals import Interval, intervals, resample_counts
 from backend.evaluation.lab_cases import LabCases
-from backend.evaluation.rescoring import Lists, rescore
+from backend.evaluation.rescoring import Lists, rescore, spacing
 from backend.evaluation.views import VIEWS
 from backend.settings import LabSettings
 
@@ -53,7 +53,7 @@ class FusionLab:
     Args:
         cases: stored terms.
         facts: of the items, for the metrics.
-        price: log price of every item, around nought (`lab_cases.log_price`).
+        price: log price of every item, around nought (`data.prices.log_price`).
         seed: of the bootstrap.
     """
 
@@ -96,6 +96,18 @@ class FusionLab:
             out.append(stored.target[own][~stored.target_bought[own]] if hidden else stored.target[own])
         return out
 
+    @cached_property
+    def _wanted(self) -> np.ndarray:
+        """Whether each candidate is among its case's targets, and False behind the last, for an empty place (-1). Shape: (m + 1,).
+
+        It serves both views: where bought items are hidden, no list holds one.
+        """
+        stored = self.cases
+        every, width = np.arange(len(stored)), self.facts.n_items
+        own = np.repeat(every, np.diff(stored.offsets[:: stored.beams])) * width + stored.item
+        wanted: np.ndarray = np.isin(own, np.repeat(every, np.diff(stored.target_offsets)) * width + stored.target)
+        return np.append(wanted, False)
+
     def score(self, setting: LabSettings) -> Scores:
         """Re-rank every question and measure the lists."""
         with self._lock:
@@ -105,9 +117,8 @@ class FusionLab:
         began = time.perf_counter()
         lists = rescore(self.cases, self.rows, self.hide, setting, self.price, self.vectors)
         items, n = lists.items(self.cases), setting.top
-        measured = metrics.accuracy(items, self.targets, self.facts.price, (n,)) | metrics.listwise(
-            items, self._plain, None, (n,)
-        )
+        accuracy = metrics.accuracy(items, self.targets, self.facts.price, (n,), self._wanted[lists.at])
+        measured = accuracy | metrics.listwise(items, self._plain, None, (n,))
         values = {name: measured[name, n] for name in METRICS if (name, n) in measured}
         if self.facts.vectors is not None:
             values["diversity"] = spacing(items, self.vectors)
@@ -172,26 +183,6 @@ class FusionLab:
         """Questions of a part: their numbers."""
         own = self.parts[part]
         return np.arange(own.start, own.stop)
-
-
-def spacing(items: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Intra-list diversity: mean of 1 - cos over the pairs of a list, from |Σu|² = Σ|u|² + 2 Σ cos. Single precision, one sum a list.
-
-    Shape:
-        items: (q, N), -1 = empty place; vectors: (n_items, d) unit rows, or rows of zeros; returns: (q,), NaN for a list of less than two.
-    """
-    real = items >= 0
-    n = real.sum(1)
-    total = np.zeros((len(items), vectors.shape[1]), np.float32)
-    length = np.einsum("nd,nd->n", vectors, vectors)
-    own = np.zeros(len(items))
-    for column in range(items.shape[1]):
-        at, there = np.maximum(items[:, column], 0), real[:, column]
-        total += np.where(there[:, None], vectors[at], np.float32(0))
-        own += np.where(there, length[at], 0.0)
-    pairs = n * (n - 1) / 2
-    cosines = (np.einsum("qd,qd->q", total, total) - own) / 2
-    return np.where(pairs > 0, 1 - cosines / np.maximum(pairs, 1), np.nan)
 
 
 def moved(lab: FusionLab, before: Scores, after: Scores, part: str) -> np.ndarray:

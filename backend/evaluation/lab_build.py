@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from backend.data import schema as c
+from backend.data.prices import log_price
 from backend.evaluation.cases import Case
 from backend.evaluation.components import Components, key_of
-from backend.evaluation.lab_cases import CANDIDATES, GROUPS, TAIL, LabCases, log_price, starts
+from backend.evaluation.lab_cases import CANDIDATES, GROUPS, TAIL, LabCases, starts
 from backend.generation.fusion import fuse, item_priors, sigma
 from backend.generation.generator import Generator
 from backend.generation.runner import log_softmax
@@ -142,7 +143,7 @@ def _thin(terms: Terms, shipped: FusionSettings, price: np.ndarray, candidates: 
     legal = np.isfinite(terms.cos) & (terms.members >= 0) & np.isfinite(log_phi)[..., None]
     kept = np.where(np.argsort(np.argsort(-log_phi, 1, kind="stable"), 1) < shipped.beams, log_phi, -np.inf)
     spread = sigma(kept, shipped.sigma_domain) if shipped.apf else np.ones(len(kept))  # over the prefixes that are kept
-    scaled = (spread / shipped.tau).astype(np.float32)
+    scaled = (spread**shipped.strength / shipped.tau).astype(np.float32)
     logits = np.where(legal, terms.cos, 0.0) * scaled[:, None, None]
     logits += shipped.repeat_weight * terms.repeat + shipped.popularity_weight * terms.popularity
     chosen = _choose(terms, legal, shipped, price, candidates)

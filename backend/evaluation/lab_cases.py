@@ -17,8 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from backend.data import schema as c
-from backend.data.schema import Dataset
 from backend.settings import FusionSettings
 
 CANDIDATES = 1000
@@ -120,14 +118,6 @@ class LabCases:
 _BY_CASE = ("first_logits", "first_prior", "code", "rest", "tail", "scaled", "scale")
 _FLAT = ("item", "cos", "repeat", "popularity", "bought")
 ARRAYS = tuple(each.name for each in fields(LabCases) if each.name not in ("cases", "shipped", "households"))
-
-
-def log_price(dataset: Dataset) -> np.ndarray:
-    """log(price / median price), 0 where there is no price: `value_weight` times this is the exponent of the price. Shape: (n_items,)."""
-    price = dataset.items[c.PRICE].to_numpy(float)
-    known = np.isfinite(price) & (price > 0)
-    middle = float(np.median(price[known])) if known.any() else 1.0
-    return np.log(np.where(known, price, middle) / middle).astype(np.float32)
 
 
 def starts(sizes: np.ndarray) -> np.ndarray:

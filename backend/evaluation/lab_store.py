@@ -1,7 +1,5 @@
-"""Stored terms on disk: four tables (zstd parquet), in an evaluation stage or in the cache folder.
+"""Stored terms on disk: five tables (zstd parquet) in the cache folder, by the fingerprint of the model's stage, written beside and renamed.
 
-- `save_lab(stage, lab)` inside `workspace.write("evaluation", …)`, `load_lab(stage.path)` later; `cached` and `keep` do the same under the
-  cache folder, by the fingerprint of the model stage, written beside and renamed.
 - Long tables, one row a candidate or a prefix: nought, repeated and absent values then cost next to nothing on disk.
 """
 

@@ -111,18 +111,21 @@ def hits(lists: Ints, targets: Sequence[Ints]) -> Bools:
     return np.isin(places, keys) & (lists >= 0)
 
 
-def accuracy(lists: Ints, targets: Sequence[Ints], price: Floats, ks: Sequence[int] = KS) -> dict[tuple[str, int], Floats]:
+def accuracy(
+    lists: Ints, targets: Sequence[Ints], price: Floats, ks: Sequence[int] = KS, hit: Bools | None = None
+) -> dict[tuple[str, int], Floats]:
     """HR@K, Recall@K, binary NDCG@K (the ideal list holds min(K, targets) hits) and value@K (money: prices of the hit items).
 
     Args:
         lists: Shape: (n, k) with k ≥ max(ks); a shorter array counts as padded.
         targets: n arrays of distinct item rows; a list without targets is NaN.
         price: Shape: (n_items,), money.
+        hit: which places are hits, where that is known already. Shape: (n, k).
 
     Returns:
         {(metric, K): Shape: (n,)}.
     """
-    hit = hits(lists, targets)
+    hit = hits(lists, targets) if hit is None else hit
     counts = np.array([len(target) for target in targets], np.int64)
     discount = 1 / np.log2(np.arange(max([lists.shape[1], *ks])) + 2)
     ideal = np.concatenate([[0.0], np.cumsum(discount)])
@@ -179,7 +182,7 @@ def listwise(
 def coverage(lists: Ints, n_items: int, k: int) -> float:
     """Catalogue coverage@K: distinct items over all lists / items."""
     top = lists[:, :k]
-    return len(np.unique(top[top >= 0])) / n_items if n_items else 0.0
+    return np.count_nonzero(np.bincount(top[top >= 0], minlength=n_items)) / n_items if n_items else 0.0
 
 
 def _mean(values: npt.NDArray, real: Bools, n: Ints) -> Floats:

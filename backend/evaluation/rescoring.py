@@ -2,27 +2,32 @@
 
     score = w_φ·log φ_k + w_item·log P(i|k) + w_value·log price_i,   P(i|k) = softmax over V_k of cos·σ^s/τ + w_r·repeat + w_p·popularity
 
-- What a knob leaves out is not computed: prefixes beyond K are skipped, the diversity step only runs when its weight is not zero.
+- What a knob leaves out is not computed: prefixes beyond K are skipped, the diversity step only runs when its weight is not zero. Nor is what
+  cannot matter: P(i|k) ≤ 1, so once even that would not reach the list's last place, this prefix and all behind it are left (exact).
 - M is a quota: the list takes at most M items of one prefix, which is the same as cutting each prefix to its M best before fusing.
 - Diversity is maximal marginal relevance (Carbonell & Goldstein 1998) over the best `POOL` items: (1-λ)·score, scaled to [0, 1] in the pool,
   minus λ·the largest cosine to what is already in the list.
 - The pass releases Python's lock and runs on plain threads: numba's own threading layer must not be entered by two sessions at once.
+- Compiled once a process (some seconds, `ready`) and not kept on disk: numba's cache index is a pickle, and none is read here.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numba import njit
 
-from backend.evaluation.lab_cases import LabCases
-from backend.settings import LabSettings
+from backend.evaluation.lab_cases import GROUPS, TAIL, LabCases
+from backend.generation.diversity import POOL
+from backend.settings import FusionSettings, LabSettings
 
-POOL = 50  # items that the diversity step chooses from, at least
 DOMAINS = ("probability", "renormalised", "log")
 _FAST = {"reassoc", "contract", "arcp", "afn"}  # not nnan, not ninf: -inf means "no such beam"
 _THREADS = max(1, min(4, os.cpu_count() or 1))
@@ -76,14 +81,43 @@ def rescore(
         lab.code, lab.rest, lab.tail, lab.scaled, lab.offsets, lab.item, lab.cos, lab.repeat, lab.popularity, lab.bought, lab.scale,
         np.ascontiguousarray(value, np.float32), np.ascontiguousarray(vectors, np.float32), at, score,
     )  # fmt: skip
-    cuts = np.linspace(0, q, _THREADS + 1).astype(int) if q >= 64 else np.array([0, q])
-    work = [_pool.submit(_pass, int(low), int(high), *arguments) for low, high in pairwise(cuts)]
-    for each in work:
-        each.result()
+    _spread_out(_pass, q, arguments)
     return Lists(at, score)
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+def spacing(items: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Intra-list diversity, as `metrics.listwise`, in single precision.
+
+    Shape:
+        items: (q, N), -1 = empty place; vectors: (n_items, d) unit rows, or rows of zeros; returns: (q,), NaN for a list of less than two.
+    """
+    out = np.full(len(items), np.nan)
+    _spread_out(_apart, len(items), (np.ascontiguousarray(items, np.int64), np.ascontiguousarray(vectors, np.float32), out))
+    return out
+
+
+def ready() -> None:
+    """Compile, so that the first move does not wait for it."""
+    none, nothing = np.zeros((1, 0), np.float32), np.zeros(0, np.int16)
+    lab = LabCases(
+        cases=pd.DataFrame(), shipped=FusionSettings(), first_logits=none, first_prior=none, code=none.astype(np.int16), rest=none,
+        tail=np.zeros((1, 0, GROUPS, len(TAIL)), np.float32), scaled=np.ones(1, np.float32), offsets=np.zeros(1, np.int64),
+        item=nothing.astype(np.int32), cos=nothing, repeat=nothing, popularity=nothing, bought=nothing.astype(bool),
+        scale=np.ones((1, 3), np.float32), target=nothing, target_offsets=np.zeros(2, np.int64), target_bought=nothing.astype(bool),
+    )  # fmt: skip
+    row = np.zeros(1, np.int64)
+    rescore(lab, row, row, LabSettings(), np.zeros(1), np.zeros((1, 1)))
+    spacing(row[:, None], np.zeros((1, 1)))
+
+
+def _spread_out(work: Callable[..., None], n: int, arguments: tuple[Any, ...]) -> None:
+    """Compiled work on rows 0 … n in several threads; more pieces than threads, since a busy machine does not share evenly."""
+    cuts = np.linspace(0, n, 4 * _THREADS + 1).astype(int) if n >= 64 else np.array([0, n])
+    for each in [_pool.submit(work, int(low), int(high), *arguments) for low, high in pairwise(cuts)]:
+        each.result()
+
+
+@njit(nogil=True, fastmath=_FAST)
 def _prefixes(logits, prior, weight, code, rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """log φ of every stored prefix of a case."""
     top, total = np.float32(-np.inf), np.float32(0.0)
@@ -97,7 +131,7 @@ def _prefixes(logits, prior, weight, code, rest):  # type: ignore[no-untyped-def
     return out
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, fastmath=_FAST)
 def _spread(log_phi, kept, domain):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """σ over the kept prefixes; see `generation.fusion.sigma`."""
     n = len(kept)
@@ -114,7 +148,7 @@ def _spread(log_phi, kept, domain):  # type: ignore[no-untyped-def]  # noqa: ANN
     return np.float32(spread / max(total, 1e-30) if domain == 1 else spread)
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, fastmath=_FAST)
 def _insert(scores, places, size, most, score, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Put an entry into a short list that is kept in order; returns the list's new size."""
     if size == most:
@@ -129,7 +163,7 @@ def _insert(scores, places, size, most, score, place):  # type: ignore[no-untype
     return size + 1
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, fastmath=_FAST)
 def _spaced(scores, rows, vectors, weight, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Maximal marginal relevance: the order in which a pool (best first) is taken."""
     n, d = len(scores), vectors.shape[1]
@@ -159,7 +193,28 @@ def _spaced(scores, rows, vectors, weight, count):  # type: ignore[no-untyped-de
     return order
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, fastmath=_FAST)
+def _apart(low, high, items, vectors, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Lists low … high of `spacing`: Σ cos over the pairs from |Σu|² = Σ|u|² + 2 Σ cos, one sum a list."""
+    d = vectors.shape[1]
+    total = np.empty(d, np.float32)
+    for row in range(low, high):
+        total[:] = 0.0
+        n, own = 0, np.float32(0.0)
+        for i in items[row]:
+            if i >= 0:
+                n += 1
+                for x in range(d):
+                    total[x] += vectors[i, x]
+                    own += vectors[i, x] * vectors[i, x]
+        whole = np.float32(0.0)
+        for x in range(d):
+            whole += total[x] * total[x]
+        if n > 1:
+            out[row] = 1.0 - (whole - own) / (n * (n - 1))
+
+
+@njit(nogil=True, fastmath=_FAST)
 def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
     low, high, rows, hide, numbers, sizes, first_logits, first_prior, code, rest, tail, scaled, offsets, item, cos, repeat, popularity,  # noqa: ANN001
     bought, scale, value, vectors, out, out_score,  # noqa: ANN001
@@ -176,6 +231,10 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
     for i in range(len(offsets) - 1):
         longest = max(longest, offsets[i + 1] - offsets[i])
     logits = np.empty(longest, np.float32)
+    lift = np.float32(0.0)  # the most that the price can add to a score
+    for i in range(len(value)):
+        lift = max(lift, w_value * value[i])
+    lift += np.float32(1e-3)  # more than rounding
     for question in range(low, high):
         row, hidden = rows[question], hide[question]
         log_phi = _prefixes(first_logits[row], first_prior[row], w_repeat, code[row], rest[row])
@@ -196,7 +255,9 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
         sharp = _spread(log_phi, kept, domain) ** strength / tau
         a, r, p = sharp * scale[row, 0], w_repeat * scale[row, 1], w_popularity * scale[row, 2]
         size = 0
-        for k in kept:
+        for k in kept:  # from the likeliest prefix on
+            if size == most and w_phi * log_phi[k] + lift < best[size - 1]:
+                break
             begin, end = offsets[row * stored + k], offsets[row * stored + k + 1]
             peak = np.float32(-1e30)
             for j in range(begin, end):

@@ -16,8 +16,9 @@ from scipy.special import log_softmax
 
 from backend.evaluation.fusion_lab import FusionLab, Scores
 from backend.evaluation.lab_cases import LabCases
-from backend.evaluation.rescoring import POOL, rescore
+from backend.evaluation.rescoring import rescore
 from backend.frames import records
+from backend.generation.diversity import POOL
 from backend.settings import LabSettings
 
 TERMS = ("prefix", "cosine", "repeat", "popularity", "rivals", "value", "diversity")

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 
 from backend.data import schema as c
+from backend.data.prices import log_price
 from backend.data.record import Records
 from backend.data.schema import Dataset
 from backend.data.store import open_dataset
 from backend.errors import RequestError
 from backend.generation.beam import Beams, prefix_beam
 from backend.generation.catalogue import PrefixIndex
+from backend.generation.diversity import POOL, spaced
 from backend.generation.filters import allowed_items
 from backend.generation.frames import prefix_frame, prompt_frame
 from backend.generation.fusion import fuse, item_priors
@@ -60,6 +62,7 @@ class Generator:
         self.shoppers = Shoppers(dataset)
         self.runner = Runner(model)
         self.records = Records(dataset)
+        self.price = log_price(dataset)
         self._catalogue: Catalogue | None = None
         self._name_vectors = name_vectors
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
@@ -148,7 +151,7 @@ class Generator:
         subsets, spread = self._subsets(state, beams, settings, allowed)
         clock = ended("subsets", subsets, clock)
 
-        fused = rank(subsets, settings.top)
+        fused = rank(subsets, settings, self.model.store.text)
         fused["seen"] = fused["item"].isin(shopper.items)
         ended("fusion", fused, clock)
         notes = _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
@@ -171,10 +174,12 @@ class Generator:
         cos = nearness(cosines(h, self.runner.soft, members, allowed), state.known, 0, members)
         if not self.model.settings.soft_token:
             cos = without_items(cos)
-        repeat, popularity = item_priors(weights, state.known.terms[0].numpy()[np.maximum(members, 0)])
-        score, log_item, spread = fuse(beams.log_phi, cos, settings, weights[:, 0], repeat, popularity)
+        safe = np.maximum(members, 0)
+        terms = (weights[:, 0], *item_priors(weights, state.known.terms[0].numpy()[safe]), self.price[safe])
+        _, repeat, popularity, _ = terms
+        score, log_item, spread = fuse(beams.log_phi, cos, settings, *terms)
         unspread = settings.model_copy(update={"apf": False})
-        plain = fuse(beams.log_phi, cos, unspread, weights[:, 0], repeat, popularity)[0]
+        plain = fuse(beams.log_phi, cos, unspread, *terms)[0]
         k, column = best_of_each(score, settings.per_prefix)
         names = np.array([prefix_name(codes) for codes in self.index.last.codes[beams.rows]])
         rows = members[k, column]
@@ -185,12 +190,20 @@ class Generator:
         return pd.DataFrame(dict(zip(SUBSETS, columns, strict=True))), float(spread)
 
 
-def rank(subsets: pd.DataFrame, top: int) -> pd.DataFrame:
-    """The fused list: the best `top` rows of the subsets, with their ranks with and without APF.
+def rank(subsets: pd.DataFrame, settings: FusionSettings, vectors: np.ndarray) -> pd.DataFrame:
+    """The fused list: the best `top` rows of the subsets, spread out where that is asked for, with their ranks with and without APF.
 
     Ties go to the larger cosine, then to the smaller item row.
+
+    Shape:
+        vectors: (n_items, d) grounded vectors, unit norm.
     """
-    order = np.lexsort((subsets["item"], -subsets["cos"], -subsets["score"]))[:top]
+    order = np.lexsort((subsets["item"], -subsets["cos"], -subsets["score"]))
+    if settings.diversity:
+        pool = order[: max(POOL, settings.top)]
+        score, items = (subsets[name].to_numpy()[pool] for name in ("score", "item"))
+        order = pool[spaced(score, vectors[items], settings.diversity, settings.top)]
+    order = order[: settings.top]
     plain = np.empty(len(subsets), np.int64)
     plain[np.lexsort((subsets["item"], -subsets["cos"], -subsets["score_without_apf"]))] = np.arange(1, len(subsets) + 1)
     fused = subsets.iloc[order].copy()

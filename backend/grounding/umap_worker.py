@@ -36,6 +36,14 @@ class _Epochs:
         """Nothing is held back."""
 
 
+def _keep_nothing_on_disk() -> None:
+    """UMAP asks numba to keep what it compiled; the index of that cache is a pickle, so none is read or written in this process. What is
+    compiled anew either way takes most of the time: 104 s with a filled cache, 115 s without one, on a busy machine."""
+    from numba.core.dispatcher import Dispatcher
+
+    Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]
+
+
 def project(vectors: np.ndarray, rows: np.ndarray, cos: np.ndarray, n_neighbors: int, min_dist: float, seed: int,
             space: str = "") -> np.ndarray:  # fmt: skip
     """The map of one space.
@@ -43,6 +51,7 @@ def project(vectors: np.ndarray, rows: np.ndarray, cos: np.ndarray, n_neighbors:
     Shape:
         vectors: (n, dim) unit norm; rows, cos: (n, k) exact neighbours, the item itself left out; returns: (n, 2) float32.
     """
+    _keep_nothing_on_disk()
     import umap
 
     n = len(vectors)

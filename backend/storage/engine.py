@@ -2,6 +2,8 @@
 
 - SQLite runs in WAL mode (readers do not wait for a writer). A transaction that will write says so when it begins; one that
   turned writer half-way could not wait for another writer, only fail.
+- PostgreSQL is told the same by an advisory lock: writers come one after another, so that two who replace one name, or migrate one
+  old database, do not meet. What is written here is small and seldom.
 - Passwords of a URL are never shown.
 """
 
@@ -25,6 +27,7 @@ from backend.errors import StorageError
 DATABASE_VARIABLE = "SIGMASCOPE_DATABASE"
 WAIT_S = 15.0  # for another writer
 _WRITES = {"sigmascope_writes": True}
+_LOCK = 0x5167A  # number of the advisory lock, this program's own
 
 
 def database_url(url: str | None = None) -> URL:
@@ -68,6 +71,8 @@ def connect(url: URL) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _plain_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    elif url.get_backend_name() == "postgresql":
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -87,8 +92,17 @@ def _plain_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("sigmascope_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if _writes(connection):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(1000 * WAIT_S)}ms'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+def _writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("sigmascope_writes"))
 
 
 @contextmanager
@@ -110,9 +124,9 @@ def explained(error: SQLAlchemyError, url: URL) -> StorageError:
     text, where = str(getattr(error, "orig", None) or error).strip().splitlines()[0].casefold(), shown(url)
     if any(sign in text for sign in ("not a database", "malformed", "disk image", "encrypted")):
         return StorageError("the database is damaged", where, "move the file away and a new one is made, or restore a copy")
-    if "readonly" in text or "read-only" in text:
+    if "readonly" in text or "read-only" in text or "permission denied" in text:
         return StorageError("the database can only be read", where, f"allow writing, or choose another in {DATABASE_VARIABLE}")
-    if "locked" in text or "busy" in text:
+    if "locked" in text or "busy" in text or "lock timeout" in text:
         return StorageError("the database is busy", where, "another program is writing to it; try again")
     if "full" in text:
         return StorageError("there is no room left for the database", where, "free some space")

@@ -10,7 +10,7 @@ import streamlit as st
 from backend.errors import RequestError
 from backend.settings import FusionSettings
 from backend.workbench import Workbench
-from pages.components import chips, fusion_controls
+from pages.components import chips, fusion_presets
 from pages.components.form import FUSION, category_options
 from pages.components.text import md, money
 
@@ -101,11 +101,16 @@ def knobs(defaults: FusionSettings) -> None:
     right.slider("Item weight", 0.0, 3.0, step=0.05, key=key("item_weight"), **keep)
     left.slider("Repeat prior", 0.0, 3.0, step=0.05, key=key("repeat_weight"), help="Ours: what this shopper buys again.", **keep)
     right.slider("Popularity prior", -2.0, 2.0, step=0.05, key=key("popularity_weight"), help="Below zero: novelty.", **keep)
+    left.slider("σ strength", 0.0, 2.0, step=0.05, key=key("strength"), help="Exponent of σ. 0: σ plays no part.", **keep)
+    right.slider("Business value", -2.0, 2.0, step=0.05, key=key("value_weight"), help="Exponent of the price.", **keep)
+    left.slider("Diversity", 0.0, 1.0, step=0.05, key=key("diversity"), help="λ of maximal marginal relevance.", **keep)
     left.number_input("K prefixes", 1, 4096, key=key("beams"), **keep)
-    right.number_input("M items a prefix", 1, 10_000, key=key("per_prefix"), **keep)
-    left.number_input("N items shown", 1, 100, key=key("top"), **keep)
-    right.toggle("Best prefix only", key=key("top1_prefix"), **keep)
-    fusion_controls.pick(_reset)
+    right.number_input(
+        "M items a prefix", 1, 10_000, key=key("per_prefix"), help="A quota: at most M items of one prefix.", **keep
+    )
+    right.number_input("N items shown", 1, 100, key=key("top"), **keep)
+    left.toggle("Best prefix only", key=key("top1_prefix"), **keep)
+    fusion_presets.pick(_reset)
     st.button("Back to the shipped weighting", on_click=_reset, args=(defaults,), type="tertiary", icon=":material/undo:")
 
 

@@ -77,7 +77,8 @@ def _name(codes: tuple[int, ...] | None) -> str | None:
 def category_options(bench: Workbench) -> list[str]:
     """Departments, then categories that do not share a department's name."""
     departments = bench.departments()
-    return departments + [name for name in bench.categories()["category"] if name not in set(departments)]
+    known = set(departments)
+    return departments + [name for name in bench.categories()["category"] if name not in known]
 
 
 def request(defaults: FusionSettings, stock: tuple[str, ...] | None = None) -> Request:

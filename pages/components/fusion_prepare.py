@@ -36,9 +36,6 @@ def gate(bench: Workbench) -> None:
             icon=":material/hourglass_empty:",
         )
         offer(bench, "Prepare examples")
-        if not bench.workspace.read_only:
-            st.html('<div class="sg-small">An evaluation of the workspace keeps them too:</div>')
-            st.code(f"python -m backend evaluate --workspace {bench.workspace.path}", language="bash")
         st.stop()
     if running is not None and running.active:
         job.show(running, "Examples")

@@ -19,7 +19,8 @@ _PRICES = {"max": "max_price", "min": "min_price"}
 _LISTS = {"basket": "history", "drop": "dropped"}
 _FUSION = {
     "K": "beams", "M": "per_prefix", "N": "top", "apf": "apf", "domain": "sigma_domain", "tau": "tau", "wp": "prefix_weight",
-    "wi": "item_weight", "wr": "repeat_weight", "wpop": "popularity_weight", "top1": "top1_prefix",
+    "wi": "item_weight", "wr": "repeat_weight", "wpop": "popularity_weight", "top1": "top1_prefix", "s": "strength", "wv": "value_weight",
+    "div": "diversity",
 }  # fmt: skip
 
 

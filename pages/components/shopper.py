@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from backend.workbench import Basket, Workbench
-from pages.components import chips
+from pages.components import chips, space_saved
 from pages.components.form import COMPOSE, PICK
 from pages.components.sidebar import focus
 from pages.components.text import count, esc, labels
@@ -84,6 +84,7 @@ def _compose(bench: Workbench) -> None:
                  key="found", on_change=_add, label_visibility="collapsed")  # fmt: skip
     elif st.session_state.get("find"):
         st.caption("No item has these words.")
+    space_saved.pick(bench, lambda ids: st.session_state.update(basket=ids))
     if basket:
         facts = bench.dataset.items.set_index("item_id")["title"]
         held = labels({item: str(facts[item]) for item in basket})

@@ -17,27 +17,33 @@ NO_MAP = ""
 def bar(bench: Workbench, colours: list[str], reasons: dict[str, str]) -> None:
     """The row over the maps; choices go to the session."""
     usable = [name for name in SPACES if not reasons[name]]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Left map", usable, key=state.key("a"), width=135, persist_state="session", format_func=_title)
-        st.selectbox("Right map", [*usable, NO_MAP], key=state.key("b"), width=135, persist_state="session", format_func=_title)
-        st.selectbox("Colour by", colours, key=state.key("colour"), width=165, persist_state="session")
-        st.selectbox("Size by", ["one size", "purchases", "price"], key=state.key("size"), width=130, persist_state="session")
-        st.selectbox("Draw over it", state.OVERLAYS, key=state.key("over"), width=160, persist_state="session")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        st.selectbox("Left map", usable, key=state.key("a"), width=112, persist_state="session", format_func=_title)
+        st.selectbox("Right map", [*usable, NO_MAP], key=state.key("b"), width=116, persist_state="session", format_func=_title)
+        st.selectbox("Colour by", colours, key=state.key("colour"), width=140, persist_state="session")
+        st.selectbox("Size by", ["one size", "purchases", "price"], key=state.key("size"), width=112, persist_state="session")
+        st.selectbox("Draw over it", state.OVERLAYS, key=state.key("over"), width=140, persist_state="session")
+        wanted = list(bench.space.outcomes())
+        if wanted:
+            st.selectbox("Only", [state.EVERY, *wanted], key=state.key("only"), width=145, persist_state="session",
+                         help=f"Items by what the evaluation ({bench.space.outcome_split()}) found for a task: asked for, found among the "
+                              "first ten, missed, or shown in vain. The others turn grey.")  # fmt: skip
         with st.popover("Layout", icon=":material/tune:"):
             _layout()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         st.text_input(
             "Find an item",
             key=state.key("find"),
             placeholder="search by name, category or id",
             icon=":material/search:",
-            width=280,
+            width=220,
         )
-        st.text_input("Place a text", key=state.key("text"), placeholder="e.g. something warm for a cold evening", icon=":material/edit:",
-                      max_chars=MAX_TEXT, persist_state="session", width=280)  # fmt: skip
+        st.text_input("Place a text", key=state.key("text"), placeholder="e.g. for a cold evening", icon=":material/edit:",
+                      max_chars=MAX_TEXT, persist_state="session", width=235)  # fmt: skip
         st.segmented_control("Dragging", list(DRAGS), key=state.key("drag"), required=True, default="pan", persist_state="session",
                              format_func=lambda name: DRAGS[name],
                              help="Box and lasso choose items; a click chooses one; the wheel zooms; a double click lets go.")  # fmt: skip
+        st.toggle("Density", key=state.key("density"), persist_state="session", help="How many items lie where.")
         st.toggle("Region names", key=state.key("names"), value=True, persist_state="session")
     _find(bench)
 

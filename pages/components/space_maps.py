@@ -34,6 +34,7 @@ class Maps:
         self.shade = colouring.shade(self.space, self.items, str(state.get("colour")), left, right or left)
         values = {"purchases": self.space.purchases(), "price": self.items["price"].to_numpy(float)}.get(str(state.get("size")))
         self.sizes = colouring.sizes(values, len(self.items))
+        self.only = self.space.outcomes().get(str(state.get("only")))
         self.path = self._path()
         self.answer = self._answer()
 
@@ -43,6 +44,8 @@ class Maps:
         assert xy is not None
         shown = int(np.isfinite(xy[:, 0]).sum())
         part = f"showing {shown:,} of {len(xy):,}" if shown < len(xy) else f"{shown:,} items"
+        if self.only is not None:
+            part += f", {count(int(np.isfinite(xy[self.only, 0]).sum()))} {esc(str(state.get('only')))}"
         st.html(f'<div><b>{SPACES[name].title}</b> <span class="sg-small">{part}</span>'
                 f'<div class="sg-small">near = items that {SPACES[name].near}</div></div>')  # fmt: skip
         marks = self._marks(name, xy)
@@ -50,10 +53,10 @@ class Maps:
         target = self._row(state.get("fly"))
         if target is not None:
             fly = tuple(xy[target].tolist())
-        chosen = state.get("set")
+        chosen = shown_rows(state.get("set"), self.only)
         figure = figures_map.latent_map(
             xy, self.shade, self.sizes, self.titles, marks, fly=fly, drag=str(state.get("drag") or "pan"),
-            chosen=None if chosen is None else np.array(chosen, int),
+            chosen=chosen, density=bool(state.get("density")),
             revision=f"{name}-{state.get('fly')}-{state.get('flights')}", height=480 if self.two else figures_map.HEIGHT,
         )  # fmt: skip
         key = f"space-map-{name}-{state.get('drawing') or 0}"
@@ -114,6 +117,13 @@ class Maps:
         if not item:
             return None
         return self.bench.lookup.people.item_rows.get(item)
+
+
+def shown_rows(chosen: list[int] | None, only: np.ndarray | None) -> np.ndarray | None:
+    """Rows that keep their colour: those of the chosen set that pass the filter; None = all."""
+    if chosen is None:
+        return only
+    return np.array(chosen, int) if only is None else np.intersect1d(np.array(chosen, int), only)
 
 
 def shopper(bench: Workbench) -> str:

@@ -13,6 +13,7 @@ from backend.workbench import Workbench
 
 NONE, PATH, GENERATION = "nothing", "shopper's path", "last generation"
 OVERLAYS = (NONE, PATH, GENERATION)
+EVERY = "all items"
 DEFAULTS: dict[str, Any] = {
     "a": "text",
     "b": "grounded",
@@ -21,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "item": None,
     "text": "",
     "over": NONE,
+    "only": EVERY,
+    "density": False,
 }
 _LAYOUT = {"near": "n_neighbors", "dist": "min_dist", "seed": "seed"}
 _BLANK = AtlasSettings()
@@ -59,6 +62,8 @@ def seed(bench: Workbench, colours: list[str]) -> list[str]:
         "colour": set(colours),
         "size": {"one size", "price", "purchases"},
         "over": set(OVERLAYS),
+        "only": {EVERY, *bench.space.outcomes()},
+        "density": {"1"},
     }
     bad, fresh = [], {} if seen is not None else dict(DEFAULTS)
     for name, value in params.items():
@@ -69,7 +74,7 @@ def seed(bench: Workbench, colours: list[str]) -> list[str]:
         else:
             known = value in allowed.get(name, set())
         if known:
-            fresh[name] = value
+            fresh[name] = True if name == "density" else value
         elif name not in _LAYOUT:
             bad.append(name)
     put(**fresh)
@@ -85,7 +90,8 @@ def seed(bench: Workbench, colours: list[str]) -> list[str]:
 
 def publish() -> None:
     """Put the state into the page's address: what differs from the defaults."""
-    params = {name: str(get(name) or "") for name, blank in DEFAULTS.items() if (get(name) or "") != (blank or "")}
+    told = {name: "1" if get(name) is True else str(get(name) or "") for name in DEFAULTS}
+    params = {name: text for name, text in told.items() if text != str(DEFAULTS[name] or "")}
     settings = layout()
     params |= {name: str(getattr(settings, field)) for name, field in _LAYOUT.items()
                if getattr(settings, field) != getattr(_BLANK, field)}  # fmt: skip

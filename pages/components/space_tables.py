@@ -10,12 +10,11 @@ from backend import figures
 from backend.frames import records
 from backend.vectors import SPACES
 from backend.workbench import Workbench
-from pages.components import chips, inspector
+from pages.components import chips, inspector, space_saved
 from pages.components import space_state as state
 from pages.components.navigation import RECOMMEND
 from pages.components.text import count, esc, md, money, three
 
-MOST_IN_BASKET = 40  # items that fit a link, and a prompt
 BARS = {"text": "#56B4E9", "id": "#E69F00", "grounded": figures.ACCENT, "fused": "#009E73"}
 
 
@@ -87,6 +86,7 @@ def chosen(bench: Workbench) -> None:
             found = [bench.lookup.people.item_rows[item] for item in bench.items_search(find, limit=2000)["item_id"]]
             st.button(f"Take the {count(len(found))} found by “{md(find)}”", key="space-take", disabled=not found,
                       on_click=lambda: state.put(set=found))  # fmt: skip
+        space_saved.panel(bench, [])
         return
     rows = np.array(rows, int)
     items = bench.dataset.items.iloc[rows]
@@ -102,10 +102,11 @@ def chosen(bench: Workbench) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button("Table", table.to_csv(index=False), "selection.csv", "text/csv", icon=":material/download:", on_click="ignore",
                            key="space-download")  # fmt: skip
-        basket = table.sort_values("purchases", ascending=False)["item_id"].head(MOST_IN_BASKET).tolist()
-        part = f" ({MOST_IN_BASKET} bought most)" if len(table) > MOST_IN_BASKET else ""
+        most = space_saved.MOST_IN_BASKET
+        part = f" ({most} bought most)" if len(table) > most else ""
         st.page_link(str(RECOMMEND), label=f"Recommend from this set{part}", icon=":material/auto_awesome:",
-                     query_params={"basket": ",".join(basket)})  # fmt: skip
+                     query_params={"basket": ",".join(space_saved.basket(bench, rows.tolist()))})  # fmt: skip
+        space_saved.panel(bench, rows.tolist())
         st.button("Let go", icon=":material/close:", key="space-unselect", on_click=_unselect)
     picked = st.dataframe(table, hide_index=True, height=300, on_select="rerun", selection_mode="single-row", key="space-table",
                           column_config={"price": st.column_config.NumberColumn(format="$%.2f")})  # fmt: skip

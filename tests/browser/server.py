@@ -22,12 +22,16 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-backgroun
 
 
 @contextmanager
-def serve(patience: float = 60.0, **environment: str) -> Iterator[str]:
-    """The address of a fresh server over the shipped demo; what it keeps goes into a throw-away database."""
+def serve(patience: float = 60.0, app: str = "app.py", **environment: str) -> Iterator[str]:
+    """The address of a fresh server over the shipped demo; what it keeps goes into a throw-away database.
+
+    Args:
+        app: another script, such as the one over the invented workbench.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.address", "127.0.0.1"]
+    command = [sys.executable, "-m", "streamlit", "run", app, "--server.port", str(port), "--server.address", "127.0.0.1"]
     own = {name: value for name, value in os.environ.items() if name != "SIGMASCOPE_WORKSPACE"}
     with tempfile.TemporaryDirectory(prefix="sigmascope-") as folder:
         own |= {"SIGMASCOPE_DATABASE": f"sqlite:///{folder}/kept.sqlite", **environment}

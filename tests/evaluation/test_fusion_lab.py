@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 from backend.bench import fusion as bench
+from backend.data.prices import log_price
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.errors import Cancelled, RequestError, WorkspaceError
 from backend.evaluation import lab_store, metrics
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.components import Components, compute
-from backend.evaluation.fusion_lab import MEAN, FusionLab, front, moved, spacing
+from backend.evaluation.fusion_lab import MEAN, FusionLab, front, moved
 from backend.evaluation.intervals import difference
 from backend.evaluation.lab_build import build
-from backend.evaluation.lab_cases import LabCases, log_price
+from backend.evaluation.lab_cases import LabCases
 from backend.evaluation.optimise import optimise
-from backend.evaluation.rescoring import rescore
+from backend.evaluation.rescoring import rescore, spacing
 from backend.evaluation.sigma import SigmaRecommender
 from backend.evaluation.why_moved import TERMS, terms_of, why
 from backend.generation.generator import Generator
@@ -36,6 +37,7 @@ OTHERS = [
     {"sigma_domain": "renormalised", "item_weight": 2.0},
     {"beams": 2, "per_prefix": 3},
     {"top1_prefix": True, "repeat_weight": 2.0},
+    {"strength": 0.4, "prefix_weight": 0.0},
 ]
 
 
@@ -168,6 +170,14 @@ def test_comparison_is_paired(invented: FusionLab) -> None:
     assert means.loc[MEAN, "hr"] == pytest.approx(means.drop(index=MEAN)["hr"].mean())
     assert moved(invented, base, base, "Query").max() == 0
     assert moved(invented, base, now, "Query").max() > 0
+
+
+def test_prefixes_that_are_left_out_would_not_have_mattered(invented: FusionLab) -> None:
+    """A list of 90 places can leave no prefix out; its head must be the short list."""
+    for update in ({}, {"value_weight": 0.7}, {"prefix_weight": 3.0, "tau": 0.05}, {"prefix_weight": 0.0}):
+        setting = LabSettings.of(invented.cases.shipped).model_copy(update={"top": 10, **update})
+        whole = setting.model_copy(update={"top": 90})
+        assert (invented.score(setting).lists.at == invented.score(whole).lists.at[:, :10]).all()
 
 
 def test_stored_terms_come_back(asked: tuple[Generator, list[Case], Components], tmp_path: Path, own_cache: Path) -> None:

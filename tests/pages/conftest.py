@@ -31,6 +31,15 @@ def routed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PagesManager, "__init__", init)
 
 
+@pytest.fixture(autouse=True)
+def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a database of the test's own; the user's stays untouched."""
+    url = f"sqlite:///{tmp_path / 'kept.db'}"
+    monkeypatch.setenv("SIGMASCOPE_DATABASE", url)
+    state._store.clear()
+    return url
+
+
 @pytest.fixture
 def bench() -> FakeWorkbench:
     return FakeWorkbench()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,17 +11,9 @@ from streamlit.testing.v1 import AppTest
 from backend.serving.jobs import jobs
 from backend.settings import FusionSettings, LabSettings
 from backend.storage import open_store
-from pages.components import fusion_form, state
+from pages.components import fusion_form
 from tests.pages.conftest import Opened, html_of
 from tests.pages.fake import FakeWorkbench
-
-
-@pytest.fixture(autouse=True)
-def own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    url = f"sqlite:///{tmp_path / 'kept.db'}"
-    monkeypatch.setenv("SIGMASCOPE_DATABASE", url)
-    state._store.clear()
-    return url
 
 
 def now(app: AppTest) -> LabSettings:
@@ -85,7 +76,9 @@ def test_presets_are_kept_and_load_on_both_pages(opened: Opened, own_database: s
     other.selectbox(key="preset-picked").set_value(0).run()
     assert not other.exception
     assert other.session_state["fusion_popularity_weight"] == -0.5
-    assert any("value" in str(caption.value) for caption in other.caption)
+    assert other.session_state["fusion_value_weight"] == 0.4
+    assert other.slider(key="fusion_value_weight").value == 0.4
+    assert dict(other.query_params).get("wv") in ("0.4", ["0.4"])  # the link holds it too
 
 
 def test_search_and_report(opened: Opened) -> None:
@@ -139,9 +132,8 @@ def test_without_stored_examples_they_are_offered(opened: Opened, bench: FakeWor
 def test_settings_and_links() -> None:
     default = fusion_form.shipped(FusionSettings(apf=False, top1_prefix=True, per_prefix=5000))
     assert (default.strength, default.beams, default.per_prefix) == (0.0, 1, 200)
-    assert not default.fusion().apf
     moved = default.model_copy(update={"tau": 0.25, "sigma_domain": "probability", "strength": 0.5, "diversity": 0.2})
-    assert moved.beyond == ["strength", "diversity"]
+    assert moved.fusion() == FusionSettings(**moved.model_dump())  # everything goes along to a recommendation
     again, bad = fusion_form.from_params(fusion_form.to_params(moved, default), default)
     assert again == moved
     assert not bad

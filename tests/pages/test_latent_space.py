@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.grounding import atlas
 from backend.serving.jobs import jobs
+from backend.storage import open_store
 from pages.components import space_maps
 from pages.components import space_state as own
 from pages.components import state as shared
@@ -232,3 +235,47 @@ def test_a_box_chooses_and_a_click_focuses(laid: FakeWorkbench, monkeypatch: pyt
     assert held[own.key("set")] == [5, 6]  # a click leaves the set
     select([], box=False)
     assert held[own.key("set")] is None
+
+
+def test_a_set_is_kept_and_becomes_a_basket(laid: FakeWorkbench, opened: Opened, own_database: str) -> None:
+    app = opened("latent_space")
+    app.session_state[own.key("set")] = list(range(100, 160))
+    app.run()
+    app.text_input("space-save-name").set_value("<b>sixty</b>").run()
+    app.button("space-save").click().run()
+    assert not app.exception
+    kept = open_store(own_database).selections()
+    assert kept[["name", "space", "n_items"]].to_numpy().tolist() == [["<b>sixty</b>", "text", 60]]
+    app.button("space-unselect").click().run()
+    app.button("space-load").click().run()
+    assert state(app, "set") == list(range(100, 160))
+    other = opened("recommend", profile="A couple.")
+    other.selectbox(key="set-picked").set_value(0).run()
+    assert not other.exception
+    basket = other.session_state["basket"]
+    bought = laid.space.purchases()
+    assert len(basket) == 40
+    assert {f"i{row:04d}" for row in range(100, 160)} > set(basket)
+    assert min(bought[int(item[1:])] for item in basket) >= sorted(bought[100:160])[19]
+    app = opened("latent_space")
+    app.button("space-delete").click().run()
+    assert open_store(own_database).selections().empty
+
+
+def test_only_what_a_task_missed(laid: FakeWorkbench, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laid.space, "outcomes", lambda: {"Query: missed": np.arange(50, 80)})
+    app = opened("latent_space", only="Query: missed", density="1")
+    assert not app.exception
+    assert not app.warning
+    assert app.selectbox(own.key("only")).value == "Query: missed"
+    assert app.toggle(own.key("density")).value is True
+    assert "30 Query: missed" in html_of(app)
+    specs = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")][:2]
+    assert all(spec["data"][0]["selectedpoints"] == list(range(50, 80)) for spec in specs)
+    assert all(spec["data"][-1]["type"] == "contour" for spec in specs)
+    app.session_state[own.key("set")] = [10, 60, 61]
+    app.run()
+    assert space_maps.shown_rows([10, 60, 61], np.arange(50, 80)).tolist() == [60, 61]
+    app.toggle(own.key("density")).set_value(False).run()
+    app.selectbox(own.key("only")).set_value(own.EVERY).run()
+    assert not {"only", "density"} & set(app.query_params)
