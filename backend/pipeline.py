@@ -17,13 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backend.data.schema import CATEGORY, Dataset
+from backend.data.seasons import hold_out
 from backend.data.split import split
 from backend.data.store import open_dataset, write_dataset
-from backend.errors import RequestError, WorkspaceError
+from backend.errors import WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import train_grounder
 from backend.instructions.catalogue import prepare
-from backend.instructions.tasks import registry
+from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
 from backend.model.loading import load_store, text_grounder
@@ -172,11 +173,12 @@ def train(
     if _kept(workspace, "model", own, report):
         return None
     dataset = open_dataset(workspace, report)
-    tasks = registry(dataset)
-    unknown = [name for name in settings.train.tasks if name not in tasks]
-    if unknown:
-        raise RequestError(f"unknown task {unknown[0][:40]!r}", "train.tasks", f"choose from: {', '.join(tasks)}")
     parts = split(dataset, settings.data)
+    baskets, counted = parts.train, parts.train_events
+    if settings.train.held_households:
+        fair = hold_out(dataset, parts, settings.train.held_households, settings.seed, settings.data.min_targets)
+        baskets, counted = fair.train, fair.counted
+    tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)
     torch.manual_seed(settings.seed)
     model = SigmaModel(
@@ -187,9 +189,8 @@ def train(
         settings.train.dropout,
         ground=text_grounder(workspace),
     )
-    chosen = [tasks[name] for name in settings.train.tasks]
-    contexts = training_contexts(parts.train, settings.train, settings.seed)
-    sampler = Sampler(dataset, contexts, chosen, model, settings.model, settings.train, settings.seed)
+    contexts = training_contexts(baskets, settings.train, settings.seed)
+    sampler = Sampler(dataset, contexts, list(tasks.values()), model, settings.model, settings.train, settings.seed)
     checkpoint = workspace.path / TRAINING_FOLDER / f"{workspace.expected_fingerprint('model', own)}.safetensors"
     if not resume:
         checkpoint.unlink(missing_ok=True)

@@ -81,7 +81,9 @@ class ModelSettings(Frozen):
 class TrainSettings(Frozen):
     """Multi-task instruction SFT (SIGMA §1.3)."""
 
-    tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")
+    tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")  # what is trained, evaluated and offered
+    # households that take no part in training, so that seasons can be tested on them; left out of what is stored while it is 0
+    held_households: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
     contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
     batch: int = Field(24, ge=1)  # contexts in a batch

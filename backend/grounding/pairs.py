@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +32,6 @@ _MIN_HOUSEHOLDS = 10  # households with both in one basket that make a pair beli
 _MIN_PMI = 0.5
 _YEAR = 2017  # the year whose windows name the calendar words (the data's own year)
 _PHRASES = ("{}", "something for {}", "{} shopping", "a {} party")  # how people say a calendar word; the bare word comes first
-_SURPRISE = 3.0  # … and the surplus is this many standard deviations: rare items look seasonal by chance
-_LIFT = 1.5  # an item belongs to a season when it sells this many times its usual share in it
 _MEANING_TOP = 40  # items nearest in meaning to a calendar word …
 _MEANING_COS = 0.35  # … if at least this similar
 
@@ -108,7 +105,6 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
     """
     windows = calendar.windows(_YEAR)
     words = calendar_words()
-    sales = np.bincount(dataset.events.loc[train_events, c.EVENT_ITEM], minlength=dataset.n_items)
     first = entities.n_items + entities.n_queries
     linked: set[tuple[int, int]] = set()
     for row, word in enumerate(words):
@@ -116,10 +112,8 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
         near = np.argsort(-cosine, kind="stable")[:_MEANING_TOP]
         linked.update((row, int(item)) for item in near if cosine[item] >= _MEANING_COS)
         for window in windows[windows["word"] == word].itertuples():
-            lift = np.nan_to_num(calendar.lift(dataset, train_events, window))
-            share = _share(dataset, train_events, window)
-            surprise = (lift - 1.0) * np.sqrt(sales * share)  # standard deviations above the usual share, if sales were Poisson
-            linked.update((row, int(item)) for item in np.flatnonzero((lift >= _LIFT) & (surprise >= _SURPRISE)))
+            span = calendar.within(dataset, window)
+            linked.update((row, int(item)) for item in np.flatnonzero(calendar.themed(dataset, train_events, span)))
     array = np.array(sorted(linked), np.int64).reshape(-1, 2)
     held = np.random.default_rng(seed).random(len(array)) < _HELD_KNOWLEDGE
     phrases = np.arange(len(_PHRASES))
@@ -129,13 +123,6 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
         return np.stack([anchors.ravel(), np.repeat(pairs[:, 1], len(phrases))], axis=1)
 
     return View("knowledge", spread(array[~held]), spread(array[held]))
-
-
-def _share(dataset: Dataset, train_events: np.ndarray, window: Any) -> float:
-    """Share of all training lines that fall into a window."""
-    times = dataset.events.loc[train_events, c.TIME]
-    inside = (times >= window.start) & (times < window.end + pd.Timedelta(days=1))
-    return float(inside.mean()) if len(times) else 0.0
 
 
 def positives(views: Sequence[View], n_entities: int) -> sp.csr_matrix:
