@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,11 +25,16 @@ from backend.instructions.words import Word, stems, words
 
 Encode = Callable[[list[str]], np.ndarray]  # texts → one vector each. Shape: (n, dim)
 TASKS = ("JustForYou", "Category", "Query", "Discover")  # tasks that reading tells apart unless it is told of more
-FREE = ("JustForYou", "Discover", "Longtail", "Deals", "Replenish")  # tasks whose wordings name nothing
+FREE = ("JustForYou", "Discover", "Longtail", "Deals", "Replenish", "Budget")  # tasks whose wordings name nothing
 NAMING = ("Category", "Query", "Complement")  # tasks whose wordings hold a name of the catalogue
 PLACEHOLDER = "groceries"  # stands for any name when two wordings are compared
+_AMOUNT = "$5"  # … and this for any price
 RIDGE = 0.3  # penalty of the regression, on unit vectors
-EXPLORING = 0.4  # how far (the task +1, others -1) another task must lie above JustForYou; what is vague stays there
+EXPLORING = (
+    0.8  # how far (the task +1, others -1), over the number of tasks, one must lie above JustForYou; what is vague stays there
+)
+COMPLETING = 0.1  # how far Complement must lie above Category and Query, which are asked for more often
+CLOSE = 0.65  # cosine from which a text is very like a wording
 NEAR = 0.35  # cosine to the task's nearest wording below which the regression is not believed ("hello" .29, "qwertz" .14)
 
 
@@ -71,9 +77,14 @@ class Catalogue:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """Stems of the words of the training wordings."""
-        texts = (text for task in self.tasks for text in wordings(task, held_out=False))
-        return frozenset(word.stem for text in texts for word in words(filled(text, "")))
+        """Stems of the words of the training wordings; of the later, richer tasks only words that two wordings share."""
+        said = {
+            task: [word.stem for text in wordings(task, held_out=False) for word in set(words(filled(text, "")))]
+            for task in self.tasks
+        }
+        later = Counter(stem for task, own in said.items() if task not in TASKS for stem in own)
+        often = {stem for stem, times in later.items() if times > 1}
+        return frozenset(often.union(*(own for task, own in said.items() if task in TASKS)))
 
     @cached_property
     def _asking(self) -> Wordings:
@@ -133,32 +144,52 @@ class Catalogue:
 
     def complements(self, text: str) -> bool:
         """Whether a text (its names as placeholders) asks for what goes with them."""
-        if "Complement" not in self.tasks:
-            return False
+        if "Complement" not in self.tasks or all(word.is_function or word.text == PLACEHOLDER for word in words(text)):
+            return False  # a bare name asks for itself
         scores = self._asking.scores(text)
-        return max(scores, key=lambda task: scores[task]) == "Complement" and self._asking.near(text)["Complement"] >= NEAR
+        others = max(value for task, value in scores.items() if task != "Complement")
+        return scores["Complement"] - others > COMPLETING and self._asking.near(text)["Complement"] >= NEAR
+
+    def close_task(self, text: str) -> str:
+        """The task that names nothing and has a training wording very like a text; JustForYou where there is none."""
+        near = self._free.near(text)
+        best = max(near, key=lambda task: near[task])
+        return best if near[best] >= CLOSE else "JustForYou"
 
     def free_task(self, text: str) -> str:
         """Which of the tasks that name nothing a text asks for. What is vague, or far from every wording, is JustForYou."""
         scores = self._free.scores(text)
         usual = scores.pop("JustForYou", -1.0)
         best = max(scores, key=lambda task: scores[task], default="JustForYou")
-        sure = bool(scores) and scores[best] - usual > EXPLORING and self._free.near(text)[best] >= NEAR
+        margin = EXPLORING / len(self._free.tasks)
+        sure = bool(scores) and scores[best] - usual > margin and self._free.near(text)[best] >= NEAR
         return best if sure else "JustForYou"
 
 
 class Wordings:
-    """The training wordings of some tasks, and a ridge regression of the tasks on their vectors."""
+    """The training wordings of some tasks, and a ridge regression of the tasks on their vectors.
+
+    Every task weighs the same, however many wordings it has: in cross-validation on the training wordings that lifts the mean share of
+    right answers from .82 to .84 among the tasks that name nothing, and from .72 to .75 among those that do.
+    """
 
     def __init__(self, tasks: Sequence[str], encode: Encode) -> None:
         self.tasks, self.encode = list(tasks), encode
-        pairs = [(task, filled(text, PLACEHOLDER)) for task in tasks for text in wordings(task, held_out=False)]
+        pairs = [
+            (task, filled(text, _AMOUNT if task == "Budget" else PLACEHOLDER))
+            for task in tasks
+            for text in wordings(task, held_out=False)
+        ]
         self.of = np.array([task for task, _ in pairs])
         self.vectors = unit(encode([text for _, text in pairs]))  # (n, dim)
         signs = np.where(self.of[:, None] == np.array(self.tasks), 1.0, -1.0)  # (n, tasks)
-        self.centre, self.offset = self.vectors.mean(0), signs.mean(0)
-        rows = self.vectors - self.centre
-        self.weights = rows.T @ np.linalg.solve(rows @ rows.T + RIDGE * np.eye(len(rows)), signs - self.offset)  # (dim, tasks)
+        share = np.array([1 / (len(self.tasks) * (self.of == task).mean()) for task in self.of])  # (n,) mean 1
+        self.centre, self.offset = np.average(self.vectors, 0, share), np.average(signs, 0, share)
+        root = np.sqrt(share)[:, None]
+        rows = root * (self.vectors - self.centre)
+        self.weights = rows.T @ np.linalg.solve(
+            rows @ rows.T + RIDGE * np.eye(len(rows)), root * (signs - self.offset)
+        )  # (dim, tasks)
         self._remembered: dict[str, np.ndarray] = {}
 
     def _vector(self, text: str) -> np.ndarray:

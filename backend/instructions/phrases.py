@@ -24,8 +24,6 @@ _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
     "dec(?:ember)?"
 )
-# "spring water" and "fall under $5" are no seasons
-_AS_SEASON = "(?:" + "|".join(rf"(?<={word}\s)" for word in ("for", "this", "in", "of", "the", "is", "a", "around")) + ")"
 # how people say the calendar's words
 _SAID = {
     "Christmas": r"christmas(?:\s+(?:eve|day))?|x-?mas|yuletide",
@@ -41,8 +39,8 @@ _SAID = {
     "Thanksgiving": r"thanksgiving(?:\s+day)?",
     "winter": r"winter(?:time|y)?",
     "summer": r"summer(?:time|y)?",
-    "spring": rf"springtime|{_AS_SEASON}spring(?!\s+(?:water|roll|onion|mix))",
-    "fall": rf"autumn(?:al)?|{_AS_SEASON}fall",
+    "spring": r"springtime|spring(?!\s+(?:water|roll|onion|mix|green|clean))",
+    "fall": r"autumn(?:al)?|fall(?!\s+(?:under|below|within|into|short|off|apart|back|behind|for|in\s+love|asleep|between))",
 }
 
 

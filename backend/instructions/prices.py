@@ -188,7 +188,7 @@ def _of_the_whole(text: str, amount: _Amount, start: int, stop: int) -> tuple[in
     after, before = _TOTAL_AFTER.match(text, stop), _TOTAL_BEFORE.search(text, max(0, start - 60), start)
     if after is None and before is None:
         return None
-    return (before.start() if before else start), (after.end() if after else stop)
+    return _widened(text, start, after.end() if after else stop)
 
 
 def cut_out(text: str, spans: list[tuple[int, int]]) -> str:

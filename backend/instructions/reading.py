@@ -154,7 +154,13 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     open_text = _blanked(open_text, unseen)
     said = words(open_text)
     themed = {"Holiday", "Season"} & set(catalogue.tasks)
-    everything = [one for one in catalogue.find(said) if not (themed and _as_theme(one.name))]
+    offered = [(phrase.start, phrase.stop) for phrase in phrases(open_text, []) if phrase.kind in ("deals", "no deals")]
+    everything = [
+        one
+        for one in catalogue.find(said)
+        if not (themed and _as_theme(one.name))  # "Halloween" is the occasion, "Halloween items" the category
+        and not any(start <= said[one.first].start and said[one.last - 1].stop <= stop for start, stop in offered)
+    ]
     spans = {said[one.first].start: one for one in everything}
     found_phrases = phrases(open_text, [(start, said[one.last - 1].stop) for start, one in spans.items()])
     refused = [spans[start] for phrase in found_phrases if phrase.kind == "exclude" for start in phrase.names]
@@ -166,6 +172,7 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     excluding = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "exclude"]
     offers = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind in ("deals", "no deals")]
     wish = cut_out(text, sorted([*prices, *excluding]))  # the task is judged without these words
+    priced = cut_out(text, excluding) if prices and "Budget" in catalogue.tasks else None
     explained = {place for one in everything for place in range(one.first, one.last)}
     explained |= {place for place, word in enumerate(said) if any(p.start <= word.start < p.stop for p in found_phrases)}
     left = [place for place, word in enumerate(said) if place not in explained and not catalogue.is_plain(word)]
@@ -178,10 +185,12 @@ def read(text: str, catalogue: Catalogue) -> Reading:
             if not theme:
                 names, left = _by_meaning(said, left, catalogue)
             if not names and said_something:
-                free = _free_task(wish, catalogue)
+                free = _free_task(wish, catalogue) if priced is None else _priced_task(priced, wish, catalogue)
     deals = deals or free == "Deals"
     primary = _primary(found) if found else next(iter(names), None)
-    tasks, slots = _tasks(wish, primary, names, theme, free, deals, limits.max_price, limits.max_total, catalogue)
+    occasions = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "theme"]
+    named = cut_out(text, sorted([*prices, *excluding, *unseen, *offers, *occasions]))
+    tasks, slots = _tasks(named, primary, names, theme, free, deals, limits.max_price, limits.max_total, catalogue)
 
     told = [*unseen, *excluding]  # the model is not told what the filters do, unless it was trained to hear it
     told += [] if "Budget" in catalogue.tasks else prices
@@ -226,12 +235,24 @@ def _as_theme(name: Name) -> str | None:
 
 def _free_task(text: str, catalogue: Catalogue, cue_only: bool = False) -> str:
     """Which task a text that names nothing asks for."""
+    if all(word.is_function for word in words(text)):
+        return "JustForYou"
     explores = _CUES.search(text) is not None
     more = bool({"Longtail", "Deals", "Replenish"} & set(catalogue.tasks))
     if cue_only and not (more and explores):
         return "Discover" if explores else "JustForYou"
     task = catalogue.free_task(text)
     return "Discover" if explores and task == "JustForYou" else task
+
+
+def _priced_task(priced: str, bare: str, catalogue: Catalogue) -> str:
+    """The same for a text with a price limit, where Budget is a task: another one must be said clearly beside the price.
+
+    Offers must be said by their own words then: "cheap picks, max $5" asks for a price, not for discounts.
+    """
+    task = _free_task(priced, catalogue)
+    close = catalogue.close_task(bare) if task in ("Budget", "Deals") else task
+    return "Budget" if close in ("JustForYou", "Deals") else close
 
 
 def _tasks(
@@ -256,7 +277,7 @@ def _tasks(
             asked[task] = {"category": primary.category or ""} if task == "Category" else {"query": primary.query or ""}
     if theme is not None:
         asked["Season" if theme in SEASONS else "Holiday"] = {"season" if theme in SEASONS else "holiday": theme}
-    if free != "JustForYou":
+    if free not in ("JustForYou", "Budget"):
         asked[free] = {}
     if deals:
         asked["Deals"] = {}
