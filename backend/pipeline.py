@@ -16,13 +16,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.data.schema import CATEGORY, Dataset
+from backend.data.schema import CATEGORY, ITEM, Dataset
 from backend.data.seasons import hold_out
 from backend.data.split import split
 from backend.data.store import open_dataset, write_dataset
 from backend.errors import WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import train_grounder
+from backend.grounding.images import image_vectors
 from backend.instructions.catalogue import prepare
 from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
@@ -92,10 +93,15 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
             pairs.semantic(dataset, settings.seed),
             pairs.knowledge(dataset, train_events, entities, text, settings.seed),
         ]
+        chosen, images = settings.grounding, None
+        if chosen.images is not None:
+            images = image_vectors(chosen.images, dataset.items[ITEM].tolist(), chosen.image_encoder, report, cancel)
+            views.append(pairs.visual(images, settings.seed))
+            chosen = chosen.model_copy(update={"views": tuple(dict.fromkeys([*chosen.views, "visual"]))})
         ids = encoders.id_embeddings(together, collaborative.held, settings.grounding.id_dim, settings.seed)
         padded = np.zeros((len(text), ids.shape[1]), np.float32)
         padded[: dataset.n_items] = ids
-        grounded = train_grounder(text, padded, views, settings.grounding, settings.seed, report, cancel)
+        grounded = train_grounder(text, padded, views, chosen, settings.seed, report, cancel)
         after = grounded.project(text)
         known = pairs.positives(views, len(text))
         stage.metrics = {
@@ -111,11 +117,12 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
                 for view in views
                 for before, anchors in [pairs.held_recall(text, view, dataset.n_items, known)]
             ],
-            "image": "absent: this catalogue has no images",
+            "image": "absent: this catalogue has no images" if images is None else f"{int(images.any(1).sum())} items have one",
             "curve": [[step, round(cl, 4), round(kd, 4)] for step, cl, kd in grounded.curve],
             "peak_memory_mb": peak_memory_mb(),
         }
-        stage.arrays("vectors", {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)})
+        vectors = {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)}
+        stage.arrays("vectors", vectors if images is None else {**vectors, "image": images.astype(np.float16)})
         # what the reading of instructions compares with: seconds to encode, so it is stored
         stage.arrays(
             "names", {"vectors": prepare(dataset, encoders.shared_text_encoder().encode).name_vectors().astype(np.float16)}

@@ -40,7 +40,11 @@ class GroundingSettings(Frozen):
     id_dim: int = Field(128, ge=2)  # width of the frozen behaviour (ID) embedding
     dim: int = Field(256, ge=2)  # width of the grounded text vector
     hidden: int = Field(512, ge=2)  # width of the projection's hidden layer
-    views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")  # relevance views that train
+    # relevance views that train; "visual" joins them where images are named
+    views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")
+    # a parquet of image vectors or a folder of image files by item id, and what encodes the files; not stored while there are none
+    images: str | None = Field(None, exclude_if=lambda source: source is None)
+    image_encoder: str | None = Field(None, exclude_if=lambda name: name is None)
     pairs_per_view: int = Field(30_000, ge=1)  # training pairs drawn from each view (balanced)
     batch: int = Field(512, ge=2)  # pairs in a batch, B; 2B entities
     epochs: int = Field(3, ge=1)  # passes over the balanced pairs

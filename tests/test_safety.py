@@ -188,6 +188,7 @@ def test_requirements_are_pinned_and_complete() -> None:
         "yaml": "pyyaml",
         "umap": "umap-learn",
         "dateutil": "python-dateutil",
+        "PIL": "pillow",
     }
     import sys
 

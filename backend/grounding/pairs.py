@@ -5,9 +5,9 @@
   of a single household, and such pairs could not be predicted from anything.
 - *semantic*: synthetic query ↔ item that answers it.
 - *knowledge*: calendar word ↔ item, mined by lift in training weeks and by meaning.
-- *visual*: image neighbours; this catalogue has no images, so the view is empty here.
-- Every view keeps a held-out set that takes no part in training. Collaborative and knowledge ones are held-out pairs (the ID
-  embedding does not see the former), semantic ones come from queries held out as a whole.
+- *visual*: items whose images are near; empty where the catalogue has no images.
+- Every view keeps a held-out set that takes no part in training. Collaborative, knowledge and visual ones are held-out pairs (the ID
+  embedding does not see the first), semantic ones come from queries held out as a whole.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -27,6 +28,8 @@ from backend.grounding.encoders import Together
 _HELD_PAIRS = 0.1  # share of collaborative pairs held out; the ID embedding does not see them either
 _HELD_QUERIES = 0.15
 _HELD_KNOWLEDGE = 0.2
+_LOOKALIKES = 5  # image neighbours an item …
+_LOOKALIKE_COS = 0.6  # … if at least this similar
 _PARTNERS = 15  # collaborative partners an item, strongest first
 _MIN_HOUSEHOLDS = 10  # households with both in one basket that make a pair believable
 _MIN_PMI = 0.5
@@ -123,6 +126,30 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
         return np.stack([anchors.ravel(), np.repeat(pairs[:, 1], len(phrases))], axis=1)
 
     return View("knowledge", spread(array[~held]), spread(array[held]))
+
+
+def visual(images: np.ndarray | None, seed: int) -> View:
+    """Items that look alike: each item's nearest images, both directions; a tenth of the pairs is held out.
+
+    Shape:
+        images: (n_items, dim) unit norm, zero where an item has no image; None = no images.
+    """
+    nothing = np.zeros((0, 2), np.int64)
+    if images is None or not images.any():
+        return View("visual", nothing, nothing)
+    shown = np.flatnonzero(images.any(1))
+    rows = np.ascontiguousarray(images[shown], np.float32)
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    cosine, near = index.search(rows, min(_LOOKALIKES + 1, len(rows)))
+    left = np.repeat(np.arange(len(rows)), near.shape[1])
+    right = near.ravel()
+    alike = (left != right) & (right >= 0) & (cosine.ravel() >= _LOOKALIKE_COS)
+    pairs = np.sort(np.stack([shown[left[alike]], shown[right[alike]]], axis=1), axis=1)
+    undirected = np.unique(pairs, axis=0).astype(np.int64).reshape(-1, 2)
+    is_held = np.random.default_rng(seed).random(len(undirected)) < _HELD_PAIRS
+    both = [np.concatenate([part, part[:, ::-1]]) for part in (undirected[~is_held], undirected[is_held])]
+    return View("visual", *both)
 
 
 def positives(views: Sequence[View], n_entities: int) -> sp.csr_matrix:

@@ -144,8 +144,8 @@ class Catalogue:
 
     def complements(self, text: str) -> bool:
         """Whether a text (its names as placeholders) asks for what goes with them."""
-        if "Complement" not in self.tasks or all(word.is_function or word.text == PLACEHOLDER for word in words(text)):
-            return False  # a bare name asks for itself
+        if "Complement" not in self.tasks or sum(word.text != PLACEHOLDER for word in words(text)) <= 2:
+            return False  # a bare name ("bread and butter") asks for itself
         scores = self._asking.scores(text)
         others = max(value for task, value in scores.items() if task != "Complement")
         return scores["Complement"] - others > COMPLETING and self._asking.near(text)["Complement"] >= NEAR
