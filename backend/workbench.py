@@ -229,8 +229,10 @@ class Workbench:
         return {**facts, "sid": prefix_name(self._generator.sids[facts["row"]]) if self.ready else None}
 
     def suggestions(self) -> list[str]:
-        """A few instructions to try."""
-        return self.lookup.suggestions
+        """A few instructions to try: of the tasks that the model was trained on."""
+        from backend.instructions.trained import further_examples
+
+        return [*self.lookup.suggestions, *further_examples(self.workspace)]
 
     def prefixes(self, levels: int = 1) -> pd.DataFrame:
         """What each prefix holds (see `explain.describe_prefixes`)."""

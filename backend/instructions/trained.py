@@ -8,7 +8,6 @@ import numpy as np
 
 from backend.data.schema import Dataset
 from backend.errors import RequestError
-from backend.grounding import encoders
 from backend.instructions.catalogue import prepare
 from backend.instructions.facts import Facts
 from backend.instructions.index import ItemIndex
@@ -26,6 +25,12 @@ def trained_tasks(workspace: Workspace) -> tuple[str, ...]:
         return default
     settings = workspace.stage("model").manifest.get("settings", {})
     return tuple(settings.get("train", {}).get("tasks") or default)
+
+
+def further_examples(workspace: Workspace) -> list[str]:
+    """An instruction of each task that the model was trained on beyond the default ones."""
+    names, usual = trained_tasks(workspace), TrainSettings().tasks
+    return [task.example for task in task_classes() if task.name in names and task.name not in usual]
 
 
 def tasks_of(workspace: Workspace, dataset: Dataset, counted: np.ndarray, names: Sequence[str] | None = None) -> dict[str, Task]:
@@ -55,6 +60,8 @@ def open_facts(workspace: Workspace, dataset: Dataset, counted: np.ndarray, inde
     """Facts of a workspace's dataset; `meant` = with the pools by meaning, which need the sentence encoder."""
     if not meant:
         return Facts(dataset, counted)
+    from backend.grounding import encoders  # heavy, and most callers only want names
+
     stored = workspace.stage("grounding").arrays("names")["vectors"].astype(np.float32) if workspace.has("grounding") else None
     catalogue = prepare(dataset, encoders.shared_text_encoder().encode, stored)
     return Facts(dataset, counted, by_meaning(catalogue, index))
