@@ -113,8 +113,8 @@ examples:
         commands,
         "recommend",
         "ask the model",
-        """The instruction is free text. A price in it ("under $5") and "nothing I bought before" become hard filters; everything else is left
-to the model. The options below are hard filters too.
+        """The instruction is free text. Prices in it ("under $5", "$20 in total"), "without milk", "on sale" and "nothing I bought before"
+become hard filters; everything else is left to the model. The options below are hard filters too.
 
 examples:
   python -m backend recommend --instruction "something for breakfast under $4"
@@ -130,6 +130,14 @@ examples:
     recommend.add_argument("--top", type=int, default=10, metavar="N", help="length of the list (default: 10)")
     recommend.add_argument("--category", metavar="NAME", help="only items of this category or department")
     recommend.add_argument("--max-price", metavar="PRICE", help="only items up to this price: 5, $3.50, “80 cents”")
+    recommend.add_argument("--max-total", metavar="PRICE", help="the whole list costs no more than this")
+    recommend.add_argument(
+        "--exclude", action="append", default=[], metavar="NAME", help="no items of this name; may be repeated"
+    )
+    recommend.add_argument(
+        "--deals", action="store_true", help="only what is on discount or with a coupon in the data's last week"
+    )
+    recommend.add_argument("--theme", metavar="WORD", help="only items that stand out then: summer, Halloween, …")
     recommend.add_argument("--seen", choices=("allow", "hide"), default="allow", help="items bought before (default: allow)")
     _workspace(recommend)
 

@@ -83,10 +83,11 @@ def make(
     from backend.evaluation.cases import build_cases
     from backend.evaluation.components import compute
     from backend.evaluation.lab_build import build
-    from backend.instructions.tasks import registry
+    from backend.instructions.trained import tasks_of
 
     dataset = generator.dataset
-    parts, tasks = split(dataset, dataset_settings(workspace)), registry(dataset)
+    parts = split(dataset, dataset_settings(workspace))
+    tasks = tasks_of(workspace, dataset, parts.train_events)
     made: LabCases | None = None
     windows: tuple[tuple[Literal["validation", "test"], pd.DataFrame], ...] = (
         ("validation", parts.validation),

@@ -16,15 +16,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.data.schema import CATEGORY, Dataset
+from backend.data.schema import CATEGORY, ITEM, Dataset
+from backend.data.seasons import hold_out
 from backend.data.split import split
 from backend.data.store import open_dataset, write_dataset
-from backend.errors import RequestError, WorkspaceError
+from backend.errors import WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import train_grounder
+from backend.grounding.images import image_vectors
 from backend.instructions.catalogue import prepare
 from backend.instructions.demand import demand_examples
-from backend.instructions.tasks import registry
+from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
 from backend.model.loading import listener, load_store, shared_encode
@@ -92,10 +94,15 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
             pairs.semantic(dataset, settings.seed),
             pairs.knowledge(dataset, train_events, entities, text, settings.seed),
         ]
+        chosen, images = settings.grounding, None
+        if chosen.images is not None:
+            images = image_vectors(chosen.images, dataset.items[ITEM].tolist(), chosen.image_encoder, report, cancel)
+            views.append(pairs.visual(images, settings.seed))
+            chosen = chosen.model_copy(update={"views": tuple(dict.fromkeys([*chosen.views, "visual"]))})
         ids = encoders.id_embeddings(together, collaborative.held, settings.grounding.id_dim, settings.seed)
         padded = np.zeros((len(text), ids.shape[1]), np.float32)
         padded[: dataset.n_items] = ids
-        grounded = train_grounder(text, padded, views, settings.grounding, settings.seed, report, cancel)
+        grounded = train_grounder(text, padded, views, chosen, settings.seed, report, cancel)
         after = grounded.project(text)
         known = pairs.positives(views, len(text))
         stage.metrics = {
@@ -111,11 +118,12 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
                 for view in views
                 for before, anchors in [pairs.held_recall(text, view, dataset.n_items, known)]
             ],
-            "image": "absent: this catalogue has no images",
+            "image": "absent: this catalogue has no images" if images is None else f"{int(images.any(1).sum())} items have one",
             "curve": [[step, round(cl, 4), round(kd, 4)] for step, cl, kd in grounded.curve],
             "peak_memory_mb": peak_memory_mb(),
         }
-        stage.arrays("vectors", {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)})
+        vectors = {"ids": ids.astype(np.float16), "text": after[: dataset.n_items].astype(np.float16)}
+        stage.arrays("vectors", vectors if images is None else {**vectors, "image": images.astype(np.float16)})
         # what the reading of instructions compares with: seconds to encode, so it is stored
         stage.arrays(
             "names", {"vectors": prepare(dataset, encoders.shared_text_encoder().encode).name_vectors().astype(np.float16)}
@@ -180,11 +188,12 @@ def train(
     if _kept(workspace, "model", own, report):
         return None
     dataset = open_dataset(workspace, report)
-    tasks = registry(dataset)
-    unknown = [name for name in settings.train.tasks if name not in tasks]
-    if unknown:
-        raise RequestError(f"unknown task {unknown[0][:40]!r}", "train.tasks", f"choose from: {', '.join(tasks)}")
     parts = split(dataset, settings.data)
+    baskets, counted = parts.train, parts.train_events
+    if settings.train.held_households:
+        fair = hold_out(dataset, parts, settings.train.held_households, settings.seed, settings.data.min_targets)
+        baskets, counted = fair.train, fair.counted
+    tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)
     examples = demand_examples(settings.train.tasks, prepare(dataset, shared_encode), shared_encode, settings.seed)
     torch.manual_seed(settings.seed)
@@ -196,9 +205,8 @@ def train(
         listener(workspace, dataset, examples, settings.train.tasks),
         settings.train.dropout,
     )
-    chosen = [tasks[name] for name in settings.train.tasks]
-    contexts = training_contexts(parts.train, settings.train, settings.seed)
-    sampler = Sampler(dataset, contexts, chosen, model, settings.model, settings.train, settings.seed)
+    contexts = training_contexts(baskets, settings.train, settings.seed)
+    sampler = Sampler(dataset, contexts, list(tasks.values()), model, settings.model, settings.train, settings.seed)
     checkpoint = workspace.path / TRAINING_FOLDER / f"{workspace.expected_fingerprint('model', own)}.safetensors"
     if not resume:
         checkpoint.unlink(missing_ok=True)

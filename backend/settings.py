@@ -40,7 +40,11 @@ class GroundingSettings(Frozen):
     id_dim: int = Field(128, ge=2)  # width of the frozen behaviour (ID) embedding
     dim: int = Field(256, ge=2)  # width of the grounded text vector
     hidden: int = Field(512, ge=2)  # width of the projection's hidden layer
-    views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")  # relevance views that train
+    # relevance views that train; "visual" joins them where images are named
+    views: tuple[str, ...] = ("collaborative", "semantic", "knowledge")
+    # a parquet of image vectors or a folder of image files by item id, and what encodes the files; not stored while there are none
+    images: str | None = Field(None, exclude_if=lambda source: source is None)
+    image_encoder: str | None = Field(None, exclude_if=lambda name: name is None)
     pairs_per_view: int = Field(30_000, ge=1)  # training pairs drawn from each view (balanced)
     batch: int = Field(512, ge=2)  # pairs in a batch, B; 2B entities
     epochs: int = Field(3, ge=1)  # passes over the balanced pairs
@@ -81,7 +85,9 @@ class ModelSettings(Frozen):
 class TrainSettings(Frozen):
     """Multi-task instruction SFT (SIGMA §1.3)."""
 
-    tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")
+    tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")  # what is trained, evaluated and offered
+    # households that take no part in training, so that seasons can be tested on them; left out of what is stored while it is 0
+    held_households: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
     contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
     batch: int = Field(24, ge=1)  # contexts in a batch

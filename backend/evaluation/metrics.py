@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from backend.data.schema import CATEGORY, DEPARTMENT, EVENT_ITEM, EVENT_USER, PRICE, Dataset
+from backend.data.tail import HEAD, tail_items
 
 KS = (1, 5, 10, 20)
 ACCURACY = ("hr", "recall", "ndcg", "value")  # need targets
@@ -47,7 +48,7 @@ class Catalogue:
         return len(self.category)
 
 
-def catalogue(dataset: Dataset, train_events: Bools, vectors: Floats | None = None, head: float = 0.8) -> Catalogue:
+def catalogue(dataset: Dataset, train_events: Bools, vectors: Floats | None = None, head: float = HEAD) -> Catalogue:
     """Item facts for the metrics.
 
     Args:
@@ -75,20 +76,6 @@ def catalogue(dataset: Dataset, train_events: Bools, vectors: Floats | None = No
         tail=tail_items(purchases, head),
         vectors=unit,
     )
-
-
-def tail_items(purchases: Ints, head: float = 0.8) -> Bools:
-    """Items outside the head: the fewest best sellers that together make at least `head` of the purchases.
-
-    Shape: (n_items,) → (n_items,).
-    """
-    order = np.argsort(-purchases, kind="stable")
-    cumulative = np.cumsum(purchases[order])
-    total = cumulative[-1] if len(cumulative) else 0
-    n_head = int(np.searchsorted(cumulative, head * total - 1e-9)) + 1 if total else 0
-    tail = np.ones(len(purchases), bool)
-    tail[order[:n_head]] = False
-    return tail
 
 
 def hits(lists: Ints, targets: Sequence[Ints]) -> Bools:

@@ -26,7 +26,7 @@ from backend.evaluation.protocol import Evaluation, evaluate
 from backend.evaluation.sigma import SigmaRecommender
 from backend.evaluation.tuning import tune
 from backend.generation.generator import Generator, load_generator
-from backend.instructions.tasks import registry
+from backend.instructions.trained import tasks_of
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
 from backend.workspace import Workspace
@@ -102,7 +102,7 @@ def evaluate_workspace(
     began = time.perf_counter()
     dataset = open_dataset(workspace, report)
     parts = split(dataset, dataset_settings(workspace))
-    tasks = registry(dataset)
+    tasks = tasks_of(workspace, dataset, parts.train_events)
     validation = build_cases(dataset, _head(parts.validation, min(limit or _TUNING_HOUSEHOLDS, _TUNING_HOUSEHOLDS)), tasks, seed)
     asked = build_cases(dataset, _head(parts.test if split_name == "test" else parts.validation, limit), tasks, seed)
     if not asked or not validation:

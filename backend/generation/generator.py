@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,10 @@ from backend.generation.shopper import Shopper, Shoppers
 from backend.generation.subset import best_of_each, cosines, without_items
 from backend.generation.trace import Trace
 from backend.grounding.encoders import shared_text_encoder
-from backend.instructions.catalogue import Catalogue, prepare
+from backend.instructions.catalogue import TASKS, Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
+from backend.instructions.trained import trained_tasks
 from backend.model.loading import load_model
 from backend.model.prompt import Tokens
 from backend.model.sigma import SigmaModel
@@ -53,10 +54,13 @@ class Generator:
         model: the trained model, with its item store.
         dataset: the catalogue and the households.
         name_vectors: sentence vectors of the catalogue's names, as the grounding stage stores them. Shape: (names, 384).
+        tasks: names of the tasks that the model was trained on.
     """
 
-    def __init__(self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None) -> None:
-        self.model, self.dataset = model, dataset
+    def __init__(
+        self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None, tasks: Sequence[str] = TASKS
+    ) -> None:
+        self.model, self.dataset, self.tasks = model, dataset, tuple(tasks)
         self.sids = model.store.sids
         self.index = PrefixIndex(self.sids, model.levels)
         self.shoppers = Shoppers(dataset)
@@ -77,7 +81,7 @@ class Generator:
         """What is understood of an instruction; an empty one asks for the next basket."""
         with self._lock:
             if self._catalogue is None:
-                self._catalogue = prepare(self.dataset, shared_text_encoder().encode, self._name_vectors)
+                self._catalogue = prepare(self.dataset, shared_text_encoder().encode, self._name_vectors, self.tasks)
             return read(instruction or DEFAULT_INSTRUCTION, self._catalogue)
 
     # the three steps ----------------------------------------------------------------------------------------------------
@@ -251,6 +255,6 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     """
     dataset = dataset or open_dataset(workspace)
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    generator = Generator(load_model(workspace, dataset), dataset, names)
+    generator = Generator(load_model(workspace, dataset), dataset, names, trained_tasks(workspace))
     generator.warm()
     return generator

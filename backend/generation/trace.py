@@ -29,7 +29,9 @@ class Trace:
     sigma: float = 1.0  # σ, the spread of φ that adapts the item softmax
     notes: list[str] = field(default_factory=list)  # plain sentences for the user ("only 3 items pass the filters")
     timings_ms: dict[str, float] = field(default_factory=dict)  # prompt, prefixes, subsets, fusion, total
-    demand: dict[str, float] = field(default_factory=dict)  # probability of each task the model knows, as it hears the instruction
+    demand: dict[str, float] = field(
+        default_factory=dict
+    )  # probability of each task the model knows, as it hears the instruction
 
     def to_json(self, items: pd.DataFrame | None = None) -> str:
         """The whole trace as one JSON document; with `items` given, rows get their item ids and titles."""

@@ -5,17 +5,17 @@
   of a single household, and such pairs could not be predicted from anything.
 - *semantic*: synthetic query ↔ item that answers it.
 - *knowledge*: calendar word ↔ item, mined by lift in training weeks and by meaning.
-- *visual*: image neighbours; this catalogue has no images, so the view is empty here.
-- Every view keeps a held-out set that takes no part in training. Collaborative and knowledge ones are held-out pairs (the ID
-  embedding does not see the former), semantic ones come from queries held out as a whole.
+- *visual*: items whose images are near; empty where the catalogue has no images.
+- Every view keeps a held-out set that takes no part in training. Collaborative, knowledge and visual ones are held-out pairs (the ID
+  embedding does not see the first), semantic ones come from queries held out as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import faiss
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -28,13 +28,13 @@ from backend.grounding.encoders import Together
 _HELD_PAIRS = 0.1  # share of collaborative pairs held out; the ID embedding does not see them either
 _HELD_QUERIES = 0.15
 _HELD_KNOWLEDGE = 0.2
+_LOOKALIKES = 5  # image neighbours an item …
+_LOOKALIKE_COS = 0.6  # … if at least this similar
 _PARTNERS = 15  # collaborative partners an item, strongest first
 _MIN_HOUSEHOLDS = 10  # households with both in one basket that make a pair believable
 _MIN_PMI = 0.5
 _YEAR = 2017  # the year whose windows name the calendar words (the data's own year)
 _PHRASES = ("{}", "something for {}", "{} shopping", "a {} party")  # how people say a calendar word; the bare word comes first
-_SURPRISE = 3.0  # … and the surplus is this many standard deviations: rare items look seasonal by chance
-_LIFT = 1.5  # an item belongs to a season when it sells this many times its usual share in it
 _MEANING_TOP = 40  # items nearest in meaning to a calendar word …
 _MEANING_COS = 0.35  # … if at least this similar
 
@@ -108,7 +108,6 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
     """
     windows = calendar.windows(_YEAR)
     words = calendar_words()
-    sales = np.bincount(dataset.events.loc[train_events, c.EVENT_ITEM], minlength=dataset.n_items)
     first = entities.n_items + entities.n_queries
     linked: set[tuple[int, int]] = set()
     for row, word in enumerate(words):
@@ -116,10 +115,8 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
         near = np.argsort(-cosine, kind="stable")[:_MEANING_TOP]
         linked.update((row, int(item)) for item in near if cosine[item] >= _MEANING_COS)
         for window in windows[windows["word"] == word].itertuples():
-            lift = np.nan_to_num(calendar.lift(dataset, train_events, window))
-            share = _share(dataset, train_events, window)
-            surprise = (lift - 1.0) * np.sqrt(sales * share)  # standard deviations above the usual share, if sales were Poisson
-            linked.update((row, int(item)) for item in np.flatnonzero((lift >= _LIFT) & (surprise >= _SURPRISE)))
+            span = calendar.within(dataset, window)
+            linked.update((row, int(item)) for item in np.flatnonzero(calendar.themed(dataset, train_events, span)))
     array = np.array(sorted(linked), np.int64).reshape(-1, 2)
     held = np.random.default_rng(seed).random(len(array)) < _HELD_KNOWLEDGE
     phrases = np.arange(len(_PHRASES))
@@ -131,11 +128,28 @@ def knowledge(dataset: Dataset, train_events: np.ndarray, entities: Entities, te
     return View("knowledge", spread(array[~held]), spread(array[held]))
 
 
-def _share(dataset: Dataset, train_events: np.ndarray, window: Any) -> float:
-    """Share of all training lines that fall into a window."""
-    times = dataset.events.loc[train_events, c.TIME]
-    inside = (times >= window.start) & (times < window.end + pd.Timedelta(days=1))
-    return float(inside.mean()) if len(times) else 0.0
+def visual(images: np.ndarray | None, seed: int) -> View:
+    """Items that look alike: each item's nearest images, both directions; a tenth of the pairs is held out.
+
+    Shape:
+        images: (n_items, dim) unit norm, zero where an item has no image; None = no images.
+    """
+    nothing = np.zeros((0, 2), np.int64)
+    if images is None or not images.any():
+        return View("visual", nothing, nothing)
+    shown = np.flatnonzero(images.any(1))
+    rows = np.ascontiguousarray(images[shown], np.float32)
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    cosine, near = index.search(rows, min(_LOOKALIKES + 1, len(rows)))
+    left = np.repeat(np.arange(len(rows)), near.shape[1])
+    right = near.ravel()
+    alike = (left != right) & (right >= 0) & (cosine.ravel() >= _LOOKALIKE_COS)
+    pairs = np.sort(np.stack([shown[left[alike]], shown[right[alike]]], axis=1), axis=1)
+    undirected = np.unique(pairs, axis=0).astype(np.int64).reshape(-1, 2)
+    is_held = np.random.default_rng(seed).random(len(undirected)) < _HELD_PAIRS
+    both = [np.concatenate([part, part[:, ::-1]]) for part in (undirected[~is_held], undirected[is_held])]
+    return View("visual", *both)
 
 
 def positives(views: Sequence[View], n_entities: int) -> sp.csr_matrix:

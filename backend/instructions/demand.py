@@ -14,12 +14,15 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.svm import SVC
 
+from backend.data import calendar
+from backend.data.calendar import SEASONS
 from backend.instructions.catalogue import Catalogue
 from backend.instructions.templates import slots_of, wordings
 from backend.instructions.words import words
 
 _FILLED = 4  # names that each wording with a slot is filled with
 _PENALTY = 3.0  # C of the classifier
+_PRICES = ("$2", "$3", "$5", "$10", "$20", "$50")
 _SHARPEN = 2.0  # power of the probabilities: between two demands lies no third one
 
 Encode = Callable[[list[str]], np.ndarray]  # texts → one unit vector each. Shape: (n, dim)
@@ -37,7 +40,7 @@ def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, 
         for wording in wordings(task, held_out=False):
             slots = slots_of(wording)
             times = _FILLED if slots else 1
-            texts += [wording.format_map({slot: _name(catalogue, slot, rng) for slot in slots}) for _ in range(times)]
+            texts += [wording.format_map({slot: _fill(catalogue, slot, rng) for slot in slots}) for _ in range(times)]
             demand += [place] * times
             weight += [1.0 / times] * times
     return {
@@ -48,11 +51,16 @@ def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, 
     }
 
 
-def _name(catalogue: Catalogue, slot: str, rng: np.random.Generator) -> str:
-    """A name for a slot: a category's for {category}, else any query's."""
-    of_slot = [name.category if slot == "category" else name.query for name in catalogue.names]
-    names = [name for name in of_slot if name] or [name.text for name in catalogue.names]
-    return names[int(rng.integers(len(names)))].lower()
+def _fill(catalogue: Catalogue, slot: str, rng: np.random.Generator) -> str:
+    """Something for a slot: a category's name, an occasion, a price, else what a shopper may search for."""
+    fills = {
+        "category": [name.category for name in catalogue.names if name.category],
+        "season": list(SEASONS),
+        "holiday": [word for word in calendar.words() if word not in SEASONS],
+        "price": list(_PRICES),
+        "total": list(_PRICES),
+    }.get(slot, [name.query for name in catalogue.names if name.query])
+    return str(rng.choice(fills or [name.text for name in catalogue.names])).lower()
 
 
 def says_name(texts: Sequence[str], catalogue: Catalogue) -> np.ndarray:

@@ -6,6 +6,8 @@
 - An amount that is no price behind a comparator ("under $abc", "under $-3") is the user's error, never ignored.
 - An amount without a comparator ("a $5 wine") is no limit: it stays in the text.
 - Digits are read by price-parser, which knows thousands and decimal separators.
+- An upper limit is one of the whole basket where the words around it say so ("in total", "my basket under", "for everything"); there
+  an amount of money needs no comparator ("I have $20 to spend").
 """
 
 from __future__ import annotations
@@ -38,12 +40,17 @@ _AMOUNT = re.compile(
     r"|(?P<junk>[$€£]\s*\S*|\b[^\W\d]+\s(?:dollars|bucks|cents)\b)",
     re.IGNORECASE,
 )
-_NOT = r"(?:(?P<neg>no|not|nothing|none|never)\s+)?"
+_PAY = r"(?:spend|pay|cost|read|exceed|pass|go|be|come|hand\s+over|shell\s+out|part\s+with)"
+_NOT = (
+    r"(?:(?P<neg>no|not|nothing|none|never"
+    rf"|(?:can['’]?t|cannot|must(?:n['’]t|\s+not)|won['’]t|(?:do|should|would)(?:n['’]t|\s+not)|refuse\s+to|not|never)\s+(?:want\s+to\s+)?{_PAY}"
+    r"|leave\s+out\s+(?:what(?:ever)?|anything|everything)(?:\s+that)?)\s+)?"
+)
 _BEFORE = re.compile(
     rf"(?<!\w){_NOT}(?:"
-    r"(?P<less>under|below|(?:less|lower|cheaper)\s+than|at\s+most|up\s+to|within|<=|≤|<|"
+    r"(?P<less>under|below|(?:less|lower|cheaper)\s+than|at\s+most|up\s+to|within|cap(?:ped)?(?:\s+the\s+price)?\s+at|<=|≤|<|"
     r"(?:max(?:imum)?|budget|limit)(?:\s+price)?(?:\s+(?:of|is)|:)?)|"
-    r"(?P<more>over|above|(?:more|higher|dearer|pricier)\s+than|more\s+expensive\s+than|exceeding|at\s+least|starting\s+at|>=|≥|>|"
+    r"(?P<more>over|above|(?:more|higher|dearer|pricier)\s+than|more\s+expensive\s+than|exceed(?:s|ing)?|at\s+least|starting\s+at|>=|≥|>|"
     r"min(?:imum)?(?:\s+price)?(?:\s+(?:of|is)|:)?))\s*\Z",
     re.IGNORECASE,
 )
@@ -63,16 +70,43 @@ _ENDS = re.compile(
 _RANGE = re.compile(r"\s*(?:and|to|[-–—])\s*\Z", re.IGNORECASE)
 _BETWEEN = re.compile(r"\b(?:between|from)\s*\Z", re.IGNORECASE)
 _LEAD = re.compile(r"\b(?:and|but|for|at|a|with|prices?|priced|costs?|costing|that|which|is|are)\s+\Z", re.IGNORECASE)
+_EACH = re.compile(
+    r"\s*(?:each|apiece|a\s+piece|an?\s+(?:item|article|product|thing)|per\s+(?:item|piece|product|article))\b", re.IGNORECASE
+)
+_WHOLE = (
+    r"(?:basket|cart|trolley|bill|receipt|order|list|shop|shopping(?:\s+(?:trip|list))?|trip|haul|sum|total|lot|wallet|money|bag)"
+)
+_TOTAL_BEFORE = re.compile(
+    r"(?:\b(?:in\s+total|altogether|all\s+in\s+all|all\s+together|overall|total(?:\s+budget)?(?:\s+(?:of|is|below|under))?:?|all\s+of\s+it|"
+    r"the\s+whole\s+(?:thing|lot)|(?:to\s+)?spend(?:ing)?|everything)\b[^.;!?$]{0,25}"
+    rf"|(?<!in )(?<!to )(?<!into )\b(?:my|our|the|a|whole|weekly|this)\s+(?:whole\s+|weekly\s+|entire\s+)?{_WHOLE}\b[^.;!?,$]{{0,40}}"
+    rf"|(?<!my )(?<!our )(?<!the )\b{_WHOLE}[\s,]*|\bhow\s+far\s+will\s*|\bg(?:a|i)ve[ns]?\s+(?:me|us|you)\s*|\bwhole\s+{_WHOLE}[\s,]*"
+    rf"|\b{_WHOLE}\s+(?:limit|costing|worth|of|for|under|below|within|at)\b[^.;!?,$]{{0,25}})\s*\Z",
+    re.IGNORECASE,
+)
+_TOTAL_AFTER = re.compile(
+    r"[\s,]*(?:(?:to\s+spend|at\s+(?:the\s+)?most|tops|max(?:imum)?|or\s+less)[\s,]*)*"
+    r"(?:in\s+total|altogether|all\s+together|in\s+all|all\s+in\s+all|overall|all\s+told|in\s+sum|together|total|to\s+spend|a\s+week|"
+    r"for\s+(?:everything|the\s+lot|it\s+all|all\s+of\s+it|the\s+(?:whole\s+)?(?:basket|cart|shop|trip|order))|budget\s+overall)\b",
+    re.IGNORECASE,
+)
 _TAIL = re.compile(r"\s+(?:each|apiece|per\s+(?:item|piece))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Price limits of a text, in dollars, both inclusive, and the text without the words that said so."""
+    """Price limits of a text, in dollars, all inclusive, and the text without the words that said so.
+
+    Attributes:
+        max_total: limit of the whole basket.
+        said: where each limit stands in the text: (field, start, stop).
+    """
 
     min_price: float | None
     max_price: float | None
     rest: str
+    max_total: float | None = None
+    said: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +147,8 @@ def read_limits(text: str) -> Limits:
     """
     lows: list[float] = []
     highs: list[float] = []
-    cuts: list[tuple[int, int]] = []
+    wholes: list[float] = []
+    said: list[tuple[str, int, int]] = []
     amounts = [_amount(match) for match in _AMOUNT.finditer(text)]
     at = 0
     while at < len(amounts):
@@ -122,21 +157,38 @@ def read_limits(text: str) -> Limits:
             ends = sorted((amount.price() if amount.money else _with_unit_of(amount, following), following.price()))
             lows.append(ends[0])
             highs.append(ends[1])
-            cuts.append((start, following.stop))
+            said += [(field, *_widened(text, start, following.stop)) for field in ("min_price", "max_price")]
             at += 2
             continue
         at += 1
         before, after = _BEFORE.search(text, max(0, amount.start - 60), amount.start), _AFTER.match(text, amount.stop)
         limit = before or after
-        if limit is None or not _is_money(text, amount, limit, after if before is None else None):
+        if limit is not None and not _is_money(text, amount, limit, after if before is None else None):
             continue
-        upper = (limit["less"] is not None) != bool(before and before["neg"])
-        (highs if upper else lows).append(amount.price())
-        cuts.append((before.start() if before else amount.start, amount.stop if before else limit.end()))
+        upper = limit is None or (limit["less"] is not None) != bool(before and before["neg"])
+        start, stop = (before.start() if before else amount.start), (after.end() if after and not before else amount.stop)
+        whole = _of_the_whole(text, amount, start, stop) if upper else None
+        if whole is not None:
+            wholes.append(amount.price())
+            said.append(("max_total", *whole))
+        elif limit is not None:
+            (highs if upper else lows).append(amount.price())
+            said.append(("max_price" if upper else "min_price", *_widened(text, start, stop)))
     low, high = max(lows, default=None), min(highs, default=None)
     if low is not None and high is not None and low > high:
         raise RequestError(f"no price is at least ${low:g} and at most ${high:g}", mend=_MEND)
-    return Limits(low, high, cut_out(text, [_widened(text, *span) for span in cuts]))
+    rest = cut_out(text, sorted({(start, stop) for _, start, stop in said}))
+    return Limits(low, high, rest, min(wholes, default=None), tuple(said))
+
+
+def _of_the_whole(text: str, amount: _Amount, start: int, stop: int) -> tuple[int, int] | None:
+    """Where a limit of the whole basket stands, or None when the limit is one of each item (or none at all)."""
+    if not amount.money or amount.value is None or _EACH.match(text, stop):
+        return None
+    after, before = _TOTAL_AFTER.match(text, stop), _TOTAL_BEFORE.search(text, max(0, start - 60), start)
+    if after is None and before is None:
+        return None
+    return _widened(text, start, after.end() if after else stop)
 
 
 def cut_out(text: str, spans: list[tuple[int, int]]) -> str:
@@ -169,6 +221,8 @@ def _amount(match: re.Match[str]) -> _Amount:
 def _is_money(text: str, amount: _Amount, limit: re.Match[str], after: re.Match[str] | None) -> bool:
     if amount.money:
         return True
+    if amount.text.lower() in ("a", "an"):  # "on a budget"
+        return False
     if _ONLY_MONEY.search(limit[0]):
         return True
     end = after.end() if after else amount.stop

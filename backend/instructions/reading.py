@@ -1,12 +1,13 @@
-"""Reading free text: which task it asks for, which names it says, which hard filters it sets, and what was not understood.
+"""Reading free text: which tasks it asks for, which names it says, which hard filters it sets, and what was not understood.
 
-- Only a price and "nothing I bought before" become hard filters. A category that is read stays a soft signal: the model
-  sees the text itself, the reading is what the page shows beside it.
-- Order: prices, "bought before", names by their words, names by meaning, task. A name that is said decides the task; one that
-  is only meant gives way to a wish to explore ("surprise me").
-- A name behind "without" is not what is asked for. Reading cannot act on it, so it is listed as unknown.
+- Hard filters: prices and a total (`prices`), what to leave out, what is on offer (`phrases`), "nothing I bought before". A category
+  or an occasion that is read stays a soft signal: the model sees the text itself, the reading is what the page shows beside it.
+- Order: prices, "bought before", names by their words, phrases around the names, names by meaning, task. A name that is said
+  decides the task; one that is only meant gives way to a wish to explore ("surprise me").
+- Wishes combine: `tasks` lists all that were read, `task` is the one that the model is asked for. Tasks that the model was not
+  trained on are not named; what is known of them is still applied as a filter ("on sale").
 - Content words that nothing explains are listed in `unknown`, never dropped silently.
-- Small and honest rather than clever: common cases right, everything else visible.
+- Everything that was read says where it stands in the text (`said`), so that a page can show it and let go of it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from backend.data.calendar import SEASONS
 from backend.instructions.catalogue import PLACEHOLDER, Catalogue, Found, Name
+from backend.instructions.phrases import Phrase, occasion, phrases
 from backend.instructions.prices import cut_out, read_limits
 from backend.instructions.templates import sanitise, wordings
 from backend.instructions.words import Word, words
@@ -33,8 +36,6 @@ _CUES = re.compile(
     r"(?:i|we) (?:never|don['’]t|haven['’]t been) (?:usually |normally )?buy)",
     re.IGNORECASE,
 )
-_WITHOUT = frozenset({"without", "except", "excluding", "no", "not", "minus", "avoid"})
-
 _DONE = r"(?:bought|purchased|ordered|tried|had|got|eaten|used)"
 _WE = r"(?:i|we)(?:['’]ve|\s+have)?(?:\s+(?:already|ever|previously))*"
 _BEFORE = r"(?:\s+(?:before|already|in\s+the\s+past|previously|yet|so\s+far))*"
@@ -53,41 +54,86 @@ _UNSEEN = re.compile(
 
 
 @dataclass(frozen=True)
+class Said:
+    """Something that was read, and the part of the text that says it.
+
+    Attributes:
+        kind: a filter's field name, or "category", "query", "theme".
+        value: what it is set to.
+        start, stop: text[start:stop] says so.
+    """
+
+    kind: str
+    value: Any
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Reading:
     """What was understood of a text.
 
     Attributes:
         text: the text, made safe.
         instruction: what the model should be told: the text without the phrases that became filters.
-        task: name of the task.
-        slots: {"category": …} or {"query": …} where the task has one.
+        task: name of the task that the model is asked for.
+        tasks: all tasks that the text asks for, `task` first.
+        slots: what fills the task's slots: {"category": …}, {"query": …}, {"holiday": …}, …
         category: the category or department that was said or meant: a soft signal, not a filter.
+        theme: the occasion or season that was said: a soft signal too.
         max_price, min_price: hard filters, in dollars, inclusive.
+        max_total: hard filter: the list as a whole costs no more.
         seen: "hide" = items of the history are filtered out.
-        names: every name that was recognised, in order.
+        exclude: hard filter: names whose items are left out.
+        deals: hard filter: only what is on discount or with a coupon now.
+        names: every name that was recognised and is wanted, in order.
         unknown: content words that nothing explains, as typed.
+        said: where each of these stands in the text.
     """
 
     text: str
     instruction: str
     task: str
+    tasks: tuple[str, ...]
     slots: Mapping[str, str]
     category: str | None
+    theme: str | None
     max_price: float | None
     min_price: float | None
+    max_total: float | None
     seen: Literal["allow", "hide"]
+    exclude: tuple[str, ...]
+    deals: bool
     names: tuple[str, ...]
     unknown: list[str]
+    said: tuple[Said, ...]
 
     @property
     def filters(self) -> dict[str, Any]:
         """The hard filters that the text sets, by the request's field names."""
-        values = {"max_price": self.max_price, "min_price": self.min_price, "seen": self.seen}
+        values = {
+            "max_price": self.max_price,
+            "min_price": self.min_price,
+            "max_total": self.max_total,
+            "seen": self.seen,
+            "exclude": list(self.exclude) or None,
+            "deals": self.deals or None,
+        }
         return {name: value for name, value in values.items() if value not in (None, "allow")}
 
     def as_json(self) -> dict[str, Any]:
-        """What the pages show: task, category (a soft signal), filters, unknown. The command line prints all but the category."""
-        return {"task": self.task, "category": self.category, "filters": self.filters, "unknown": self.unknown}
+        """What the pages show: task(s), category and theme (soft signals), filters, unknown, and where each was said. The command line
+        prints task, filters and unknown."""
+        said = [{"kind": one.kind, "value": one.value, "text": self.text[one.start : one.stop]} for one in self.said]
+        return {
+            "task": self.task,
+            "tasks": list(self.tasks),
+            "category": self.category,
+            "theme": self.theme,
+            "filters": self.filters,
+            "unknown": self.unknown,
+            "said": said,
+        }
 
 
 def read(text: str, catalogue: Catalogue) -> Reading:
@@ -102,48 +148,155 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     """
     text = sanitise(text)
     limits = read_limits(text)
-    unseen = [match.span() for match in _UNSEEN.finditer(limits.rest)]
-    rest = cut_out(limits.rest, unseen)
-    said = words(rest)
-    found, refused = _found(said, catalogue)
-    explained = {place for one in found for place in range(one.first, one.last)}
-    refused_at = {place for one in refused for place in range(one.first, one.last)}
-    left = [place for place, word in enumerate(said) if place not in explained | refused_at and not catalogue.is_plain(word)]
+    prices = [(start, stop) for _, start, stop in limits.said]
+    open_text = _blanked(text, prices)  # what is left to read; places stay those of the text
+    unseen = [match.span() for match in _UNSEEN.finditer(open_text)]
+    open_text = _blanked(open_text, unseen)
+    said = words(open_text)
+    themed = {"Holiday", "Season"} & set(catalogue.tasks)
+    offered = [(phrase.start, phrase.stop) for phrase in phrases(open_text, []) if phrase.kind in ("deals", "no deals")]
+    everything = [
+        one
+        for one in catalogue.find(said)
+        if not (themed and _as_theme(one.name))  # "Halloween" is the occasion, "Halloween items" the category
+        and not any(start <= said[one.first].start and said[one.last - 1].stop <= stop for start, stop in offered)
+    ]
+    spans = {said[one.first].start: one for one in everything}
+    found_phrases = phrases(open_text, [(start, said[one.last - 1].stop) for start, one in spans.items()])
+    refused = [spans[start] for phrase in found_phrases if phrase.kind == "exclude" for start in phrase.names]
+    found = [one for one in everything if one not in refused]
+    theme = next((phrase.theme for phrase in found_phrases if phrase.theme), None)
+    theme = theme or next((word for one in found if (word := _as_theme(one.name))), None)
+    deals = any(phrase.kind == "deals" for phrase in found_phrases)
+
+    excluding = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "exclude"]
+    offers = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind in ("deals", "no deals")]
+    wish = cut_out(text, sorted([*prices, *excluding]))  # the task is judged without these words
+    priced = cut_out(text, excluding) if prices and "Budget" in catalogue.tasks else None
+    explained = {place for one in everything for place in range(one.first, one.last)}
+    explained |= {place for place, word in enumerate(said) if any(p.start <= word.start < p.stop for p in found_phrases)}
+    left = [place for place, word in enumerate(said) if place not in explained and not catalogue.is_plain(word)]
     names = [one.name for one in found]
-    # "something new to me" is a filter and a wish: the task is judged with those words, the model told without them
-    explores = not found and _CUES.search(limits.rest) is not None
-    if not found and not explores:
-        said_something = len(left) < len(said)  # words that are all unknown say nothing of exploring
-        names, left = _by_meaning(said, left, catalogue)
-        explores = not names and said_something and catalogue.explores(limits.rest)
-    left = sorted({*left, *(place for place in refused_at if not said[place].is_function)})
+    free = "JustForYou"
+    if not found:
+        free = _free_task(wish, catalogue, cue_only=True)
+        if free == "JustForYou":
+            said_something = len(left) < len(said)  # words that are all unknown say nothing of exploring
+            if not theme:
+                names, left = _by_meaning(said, left, catalogue)
+            if not names and said_something:
+                free = _free_task(wish, catalogue) if priced is None else _priced_task(priced, wish, catalogue)
+    deals = deals or free == "Deals"
     primary = _primary(found) if found else next(iter(names), None)
-    task = ("Discover" if explores else "JustForYou") if primary is None else _asks(limits.rest, primary, catalogue)
-    slots = {"Category": {"category": primary.category}, "Query": {"query": primary.query}}.get(task, {}) if primary else {}
-    tells = bool(names or left) or any(not word.is_function for word in said) or rest == text
+    occasions = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "theme"]
+    named = cut_out(text, sorted([*prices, *excluding, *unseen, *offers, *occasions]))
+    tasks, slots = _tasks(named, primary, names, theme, free, deals, limits.max_price, limits.max_total, catalogue)
+
+    told = [*unseen, *excluding]  # the model is not told what the filters do, unless it was trained to hear it
+    told += [] if "Budget" in catalogue.tasks else prices
+    told += [] if "Deals" in catalogue.tasks else offers
+    instruction = cut_out(text, sorted(told))
+    tells = bool(names or left or theme) or any(not word.is_function for word in words(instruction)) or not told
+    where = [Said(kind, getattr(limits, kind), start, stop) for kind, start, stop in limits.said]
+    where += [Said("seen", "hide", start, stop) for start, stop in unseen]
+    where += [_of_phrase(phrase, spans) for phrase in found_phrases if phrase.kind not in ("need", "no deals")]
+    where += [_of_name(one, said) for one in found]
     return Reading(
         text=text,
-        instruction=rest if tells else wordings(task, held_out=False)[0],
-        task=task,
-        slots={name: text for name, text in slots.items() if text},
+        instruction=instruction if tells else wordings(tasks[0], held_out=False)[0] if not slots else instruction or text,
+        task=tasks[0],
+        tasks=tasks,
+        slots=slots,
         category=primary.category if primary else None,
+        theme=theme,
         max_price=limits.max_price,
         min_price=limits.min_price,
+        max_total=limits.max_total,
         seen="hide" if unseen else "allow",
+        exclude=tuple(dict.fromkeys(one.name.text for one in refused)),
+        deals=deals,
         names=tuple(name.text for name in names),
-        unknown=_as_typed(rest, [said[place] for place in left]),
+        unknown=_as_typed(text, [said[place] for place in left]),
+        said=tuple(sorted(where, key=lambda one: one.start)),
     )
 
 
-def _found(said: Sequence[Word], catalogue: Catalogue) -> tuple[list[Found], list[Found]]:
-    """Names that a text asks for, and names that it asks to leave out ("no milk left" asks for milk)."""
-    wanted: list[Found] = []
-    refused: list[Found] = []
-    for one in catalogue.find(said):
-        before = said[one.first - 1].stem if one.first else ""
-        after = said[one.last].stem if one.last < len(said) else ""
-        (refused if (before in _WITHOUT and after not in ("left", "more")) or after == "free" else wanted).append(one)
-    return wanted, refused
+def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with some parts as spaces, so that places do not move."""
+    for start, stop in spans:
+        text = f"{text[:start]}{' ' * (stop - start)}{text[stop:]}"
+    return text
+
+
+def _as_theme(name: Name) -> str | None:
+    """The occasion that a name says and nothing else."""
+    return occasion(name.text)
+
+
+def _free_task(text: str, catalogue: Catalogue, cue_only: bool = False) -> str:
+    """Which task a text that names nothing asks for."""
+    if all(word.is_function for word in words(text)):
+        return "JustForYou"
+    explores = _CUES.search(text) is not None
+    more = bool({"Longtail", "Deals", "Replenish"} & set(catalogue.tasks))
+    if cue_only and not (more and explores):
+        return "Discover" if explores else "JustForYou"
+    task = catalogue.free_task(text)
+    return "Discover" if explores and task == "JustForYou" else task
+
+
+def _priced_task(priced: str, bare: str, catalogue: Catalogue) -> str:
+    """The same for a text with a price limit, where Budget is a task: another one must be said clearly beside the price.
+
+    Offers must be said by their own words then: "cheap picks, max $5" asks for a price, not for discounts.
+    """
+    task = _free_task(priced, catalogue)
+    close = catalogue.close_task(bare) if task in ("Budget", "Deals") else task
+    return "Budget" if close in ("JustForYou", "Deals") else close
+
+
+def _tasks(
+    text: str,
+    primary: Name | None,
+    names: Sequence[Name],
+    theme: str | None,
+    free: str,
+    deals: bool,
+    max_price: float | None,
+    max_total: float | None,
+    catalogue: Catalogue,
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """All tasks that a text asks for, the one of the model first, and that one's slots."""
+    asked: dict[str, dict[str, str]] = {}
+    if primary is not None:
+        masked = _masked(text, catalogue)
+        if catalogue.complements(masked):
+            asked["Complement"] = {"items": " and ".join(dict.fromkeys(name.text for name in names))}
+        else:
+            task = _asks(masked, primary, catalogue)
+            asked[task] = {"category": primary.category or ""} if task == "Category" else {"query": primary.query or ""}
+    if theme is not None:
+        asked["Season" if theme in SEASONS else "Holiday"] = {"season" if theme in SEASONS else "holiday": theme}
+    if free not in ("JustForYou", "Budget"):
+        asked[free] = {}
+    if deals:
+        asked["Deals"] = {}
+    limit = max_price if max_price is not None else max_total
+    if limit is not None:
+        asked["Budget"] = {"price" if max_price is not None else "total": f"${limit:g}"}
+    asked = {task: slots for task, slots in asked.items() if task in catalogue.tasks} or {"JustForYou": {}}
+    return tuple(asked), next(iter(asked.values()))
+
+
+def _of_phrase(phrase: Phrase, spans: Mapping[int, Found]) -> Said:
+    if phrase.kind == "exclude":
+        return Said("exclude", [spans[start].name.text for start in phrase.names], phrase.start, phrase.stop)
+    return Said(phrase.kind, phrase.theme or True, phrase.start, phrase.stop)
+
+
+def _of_name(one: Found, said: Sequence[Word]) -> Said:
+    kind = "category" if one.name.category else "query"
+    return Said(kind, one.name.text, said[one.first].start, said[one.last - 1].stop)
 
 
 def _by_meaning(said: Sequence[Word], left: list[int], catalogue: Catalogue) -> tuple[list[Name], list[int]]:
@@ -178,10 +331,10 @@ def _masked(text: str, catalogue: Catalogue) -> str:
     return text
 
 
-def _asks(text: str, name: Name, catalogue: Catalogue) -> str:
-    """Whether a text with a name asks for a category or for the answers to a query."""
+def _asks(masked: str, name: Name, catalogue: Catalogue) -> str:
+    """Whether a text (its names as placeholders) asks for a category or for the answers to a query."""
     if name.category and name.query:
-        return catalogue.nearest_asking(_masked(text, catalogue))
+        return catalogue.nearest_asking(masked)
     return "Category" if name.category else "Query"
 
 

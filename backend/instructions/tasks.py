@@ -1,74 +1,26 @@
-"""The registry of recommendation tasks, and the label rule of each (SIGMA §1.3, figure 2).
+"""The registry of recommendation tasks, and the label rules of SIGMA's general, constrained and exploratory ones (§1.3, figure 2).
 
 - A task looks at one (household, basket) context and says which items of the basket are its targets, which words fill its
   instruction, and which items the instruction allows. The papers do not give the rules; these are ours, one place each.
 - `label` returns None where the basket holds no target: that context has no example of the task.
 - Deterministic for a given `rng`. Typical cost ≤ 50 µs, because training preparation labels ~100k times.
-- A new task is a class here, an entry in `_TASKS` and its wordings in wordings.toml.
+- A new task is a class here or in `themed`, `shop`, an entry in `_TASKS` or `_COUNTED`, and its wordings in wordings.toml.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from backend.data.schema import Dataset
+from backend.instructions.facts import Facts
 from backend.instructions.index import ItemIndex
+from backend.instructions.shop import Budget, Complement, Deals, Replenish
+from backend.instructions.task import Context, CountedTask, Labelled, Task, within
+from backend.instructions.themed import Holiday, Season
 
-
-@dataclass(frozen=True)
-class Context:
-    """What is known before a basket, and the basket.
-
-    Attributes:
-        user: row of the user.
-        history: item rows, oldest → newest, with repeats. Shape: (h,)
-        history_steps: ordinal of the basket of each, never falling. Shape: (h,)
-        basket: distinct item rows of the target basket. Shape: (b,)
-    """
-
-    user: int
-    history: np.ndarray
-    history_steps: np.ndarray
-    basket: np.ndarray
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """An example of a task.
-
-    Attributes:
-        task: its name.
-        slots: what fills the wording's slots.
-        targets: item rows of the basket that the instruction asks for, at least one. Shape: (t,)
-        allowed: the constraint that the instruction states, as a read-only mask; None = none. Shape: (n_items,)
-    """
-
-    task: str
-    slots: Mapping[str, str]
-    targets: np.ndarray
-    allowed: np.ndarray | None = field(default=None)
-
-
-class Task(ABC):
-    """One recommendation demand."""
-
-    name: ClassVar[str]
-    group: ClassVar[str]  # the paper's four groups
-    description: ClassVar[str]  # one sentence for the page
-    example: ClassVar[str]  # an instruction of this task
-    slots: ClassVar[tuple[str, ...]] = ()  # what its wordings must contain
-
-    def __init__(self, index: ItemIndex) -> None:
-        self.index = index
-
-    @abstractmethod
-    def label(self, context: Context, rng: np.random.Generator) -> Labelled | None:
-        """The example that this basket gives, or None when it holds no target."""
+__all__ = ["Context", "Labelled", "Task", "registry", "task_classes"]
 
 
 class JustForYou(Task):
@@ -150,21 +102,39 @@ class Discover(Task):
         first = int(starts[-self.recent_baskets]) if len(starts) >= self.recent_baskets else 0
         absent = np.ones(len(index.categories), bool)
         absent[index.category_of[context.history[first:]]] = False
-        allowed = absent[index.category_of]
-        targets = context.basket[allowed[context.basket]]
-        allowed.setflags(write=False)
-        return Labelled(self.name, {}, targets, allowed) if len(targets) else None
+        return within(self.name, {}, context, absent[index.category_of])
+
+
+class Longtail(CountedTask):
+    """Targets: the basket's items outside the head of best sellers."""
+
+    name = "Longtail"
+    group = "Exploratory"
+    description = "Less known items: outside the best sellers that make 80 % of the training purchases."
+    example = "show me hidden gems that few people buy"
+
+    def label(self, context: Context, rng: np.random.Generator) -> Labelled | None:
+        """Items of the tail, as `data.tail` draws the line for the tail metric too."""
+        return within(self.name, {}, context, self.facts.tail)
 
 
 _TASKS: tuple[type[Task], ...] = (JustForYou, Category, Query, Discover)
+_COUNTED: tuple[type[CountedTask], ...] = (Longtail, Season, Holiday, Deals, Budget, Complement, Replenish)
 
 
-def registry(dataset: Dataset, index: ItemIndex | None = None) -> dict[str, Task]:
+def task_classes() -> tuple[type[Task], ...]:
+    """Every task there is, in the order in which they are shown."""
+    return (*_TASKS, *_COUNTED)
+
+
+def registry(dataset: Dataset, index: ItemIndex | None = None, facts: Facts | None = None) -> dict[str, Task]:
     """All tasks by name, in the order in which they are shown.
 
     Args:
         dataset: the tables that labels refer to.
         index: its prepared index, where one is at hand.
+        facts: what the training period shows; without it, the tasks that count on it are left out.
     """
     index = index or ItemIndex(dataset)
-    return {task.name: task(index) for task in _TASKS}
+    tasks = {task.name: task(index) for task in _TASKS}
+    return tasks if facts is None else tasks | {task.name: task(index, facts) for task in _COUNTED}

@@ -43,13 +43,22 @@ def _wordings(task: str, part: str) -> tuple[str, ...]:
     return tuple(_file()[part][task])
 
 
+@cache
+def _with_slots(task: str, part: str, slots: tuple[str, ...]) -> tuple[str, ...]:
+    """The wordings that these slots fill: a task may be asked for in several ways ("under {price}", "{total} for everything")."""
+    texts = tuple(text for text in _wordings(task, part) if set(slots_of(text)) == set(slots))
+    if not texts:
+        raise KeyError(f"no wording of task {task!r} takes the slots {slots} in {WORDINGS.name}")
+    return texts
+
+
 @lru_cache(maxsize=1)
 def _proper() -> frozenset[str]:
     return frozenset(_file()["proper"])
 
 
 def wordings(task: str, held_out: bool | None = None) -> list[str]:
-    """Wordings of a task, with {category} or {query} slots.
+    """Wordings of a task, with slots such as {category} or {query}.
 
     Args:
         task: its name.
@@ -73,7 +82,7 @@ def render(task: str, slots: Mapping[str, str], rng: np.random.Generator, held_o
         rng: source of the draw.
         held_out: draw from the evaluation's wordings instead of the training's.
     """
-    texts = _wordings(task, "held_out" if held_out else "train")
+    texts = _with_slots(task, "held_out" if held_out else "train", tuple(slots))
     return texts[int(rng.integers(len(texts)))].format_map({name: in_sentence(value) for name, value in slots.items()})
 
 

@@ -118,9 +118,7 @@ class SigmaModel(nn.Module):
         self.taste_map = nn.Linear(model.item_dim, model.item_dim, bias=False)
         demands = len(listen.tasks)
         self.priors = Priors(store.statistics.shape[1], demands)
-        self.instruction = Instruction(
-            store.text.shape[1], listen.sentence_dim, model.item_dim, demands, near=model.soft_token
-        )
+        self.instruction = Instruction(store.text.shape[1], listen.sentence_dim, model.item_dim, demands, near=model.soft_token)
         for linear in (self.code_head, self.query_head):  # nothing said beyond the priors yet
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)

@@ -15,7 +15,10 @@ from pages.components.form import FUSION, category_options
 from pages.components.text import md, money
 
 MAX_STOCK_BYTES = 200_000
-_OPEN = {"category": None, "max_price": None, "min_price": None, "seen": "allow"}  # a filter's control, let go of
+_OPEN: dict[str, Any] = {  # a filter's control (or its place in the session, where it has none), let go of
+    "category": None, "max_price": None, "min_price": None, "max_total": None, "exclude": (), "deals": False, "theme": None,
+    "seen": "allow",
+}  # fmt: skip
 
 
 def panel(bench: Workbench, defaults: FusionSettings) -> tuple[Any, tuple[str, ...] | None]:
@@ -124,8 +127,12 @@ def understood(place: Any, reading: Mapping[str, Any]) -> None:
     marks = [chips.tag(f"task {reading['task']}", "accent", "flag")] if reading.get("task") else []
     if reading.get("category"):
         marks.append(chips.tag(f"about {reading['category']}", "accent", "sell"))  # a soft signal, not a filter
+    if reading.get("theme") and not (reading.get("filters") or {}).get("theme"):
+        marks.append(chips.tag(f"for {reading['theme']}", "accent", "event"))
     unknown = [chips.tag(f"“{word}”?", "warn", "help") for word in reading.get("unknown") or ()]
-    filters = {str(name): value for name, value in (reading.get("filters") or {}).items() if value not in (None, "", "allow")}
+    filters = {
+        str(name): value for name, value in (reading.get("filters") or {}).items() if value not in (None, "", "allow", False)
+    }
     if not (marks or filters or unknown):
         return
     row = place.container(horizontal=True, vertical_alignment="center", gap="xxsmall", key="understood")
@@ -133,23 +140,27 @@ def understood(place: Any, reading: Mapping[str, Any]) -> None:
     for name, value in filters.items():
         text = _filter(name, value)
         row.html(chips.tag(text, "good", "filter_alt"), width="content")
-        if name in _OPEN and (st.session_state.get(name) not in (None, "allow") or reading.get("instruction")):
+        if name in _OPEN and (_is_set(name) or reading.get("instruction")):
             row.button("×", key=f"drop-{name}", type="tertiary", help=f"Let go of this filter: {md(text)}", on_click=_let_go,
                        args=(name, dict(reading)))  # fmt: skip
     if unknown:
         row.html(f'<div class="sg-row">{"".join(unknown)}</div>', width="content")
 
 
+def _is_set(name: str) -> bool:
+    return st.session_state.get(name) not in (None, "allow", False, (), [])
+
+
 def _let_go(name: str, reading: Mapping[str, Any]) -> None:
     """Drop one filter: that of a control is emptied; one that stands in the text is taken out of it, its other filters become controls."""
     state = st.session_state
-    if state.get(name) not in (None, "allow"):
+    if _is_set(name):
         state[name] = _OPEN[name]
         return
     state["instruction"] = reading["instruction"]
     for other, value in (reading.get("filters") or {}).items():
-        if other != name and other in _OPEN and state.get(other) in (None, "allow"):
-            state[other] = value
+        if other != name and other in _OPEN and not _is_set(other):
+            state[other] = tuple(value) if isinstance(value, list) else value
 
 
 def _filter(name: str, value: Any) -> str:
@@ -157,4 +168,10 @@ def _filter(name: str, value: Any) -> str:
         return f"price ≤ {money(value)}"
     if name in ("min_price", "price_min") and isinstance(value, int | float):
         return f"price ≥ {money(value)}"
+    if name == "max_total" and isinstance(value, int | float):
+        return f"together ≤ {money(value)}"
+    if name == "exclude":
+        return f"no {', '.join(map(str, value))}"
+    if name == "deals":
+        return "on discount or with a coupon"
     return f"{name.replace('_', ' ')}: {value}"

@@ -14,9 +14,11 @@ from backend.generation.request import Request
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import parse_prefix, prefix_name
 
-_TEXTS = {"user": "user", "q": "instruction", "profile": "profile", "category": "category", "seen": "seen"}
-_PRICES = {"max": "max_price", "min": "min_price"}
+_TEXTS = {"user": "user", "q": "instruction", "profile": "profile", "category": "category", "theme": "theme", "seen": "seen"}
+_PRICES = {"max": "max_price", "min": "min_price", "total": "max_total"}
 _LISTS = {"basket": "history", "drop": "dropped"}
+_NAMES = {"no": "exclude"}  # names may hold commas
+_FLAGS = {"deals": "deals"}
 _FUSION = {
     "K": "beams", "M": "per_prefix", "N": "top", "apf": "apf", "domain": "sigma_domain", "tau": "tau", "wp": "prefix_weight",
     "wi": "item_weight", "wr": "repeat_weight", "wpop": "popularity_weight", "top1": "top1_prefix", "s": "strength", "wv": "value_weight",
@@ -36,6 +38,12 @@ def to_params(request: Request, defaults: FusionSettings) -> dict[str, str]:
         values = getattr(request, field)
         if values:
             params[name] = ",".join(values)
+    for name, field in _NAMES.items():
+        if getattr(request, field):
+            params[name] = "|".join(getattr(request, field))
+    for name, field in _FLAGS.items():
+        if getattr(request, field):
+            params[name] = "1"
     if request.forced_prefix:
         params["prefix"] = prefix_name(request.forced_prefix).replace("·", ".")
     for name, field in _FUSION.items():
@@ -67,6 +75,10 @@ def _field(name: str, text: str) -> dict[str, object]:
         return {"forced_prefix": parse_prefix(text)}
     if name in _LISTS:
         return {_LISTS[name]: tuple(part for part in text.split(",") if part)}
+    if name in _NAMES:
+        return {_NAMES[name]: tuple(part for part in text.split("|") if part)}
+    if name in _FLAGS:
+        return {_FLAGS[name]: text not in ("0", "false")}
     if name in _PRICES:
         return {_PRICES[name]: float(text)}
     return {_TEXTS[name]: text}

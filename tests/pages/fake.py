@@ -122,8 +122,10 @@ class FakeGenerator:
         filters = {}
         if "under" in words and words[-1].startswith("$"):
             filters["max_price"] = float(words[-1][1:])
+        if "without" in words:
+            filters |= {"exclude": ["Cakes"], "deals": True, "max_total": 30.0}
         task = "Category" if categories else "Discover" if "new" in words else "JustForYou"
-        bare = instruction.split(" under $")[0]
+        bare = instruction.split(" under $")[0].split(" without")[0]
         return FakeReading(task, filters, [w for w in words if w in ("party", "xyzzy")], (categories or [None])[0], bare)
 
     def recommend(self, request: Request, on_step: OnStep | None = None) -> Trace:

@@ -36,6 +36,7 @@ def test_a_link_keeps_everything() -> None:
     defaults = FusionSettings()
     asked = Request(
         instruction="milk & honey?", user="7", dropped=("i1", "i2"), category="Dairy", max_price=3.5, seen="hide",
+        max_total=20.0, exclude=("Milk, cream", "Eggs"), deals=True, theme="Halloween",
         forced_prefix=(17, 3),
         fusion=FusionSettings(tau=0.02, apf=False, sigma_domain="probability", beams=5, popularity_weight=-0.5,
                               strength=0.5, value_weight=0.25, diversity=0.3),

@@ -36,6 +36,25 @@ def test_an_instruction_is_read_and_changes_the_list(opened: Opened) -> None:
     assert "“party”?" in drawn
 
 
+def test_what_was_read_can_be_let_go_of(opened: Opened) -> None:
+    app = opened("recommend", q="bread without cake")
+    drawn = html_of(app)
+    for chip in ("no Cakes", "on discount or with a coupon", "together ≤ $30.00"):
+        assert chip in drawn
+    app.button("drop-deals").click().run()
+    assert app.text_input("instruction").value == "bread"  # the other filters of the text became the session's
+    drawn = html_of(app)
+    assert "on discount" not in drawn
+    assert "no Cakes" in drawn
+    assert "together ≤ $30.00" in drawn
+    app.button("drop-exclude").click().run()
+    app.button("drop-max_total").click().run()
+    drawn = html_of(app)
+    assert "no Cakes" not in drawn
+    assert "together ≤" not in drawn
+    assert not app.exception
+
+
 def test_a_suggestion_becomes_the_instruction(opened: Opened, bench: FakeWorkbench) -> None:
     app = opened("recommend")
     app.pills("suggestion").set_value(bench.suggestions()[2]).run()

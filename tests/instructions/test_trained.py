@@ -1,0 +1,63 @@
+"""What a model was trained on is what is asked of it: the setting, the samples, the evaluation's cases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.cli import main
+from backend.data.split import split
+from backend.data.store import dataset_settings, open_dataset
+from backend.errors import RequestError
+from backend.evaluation.cases import build_cases
+from backend.instructions.catalogue import TASKS
+from backend.instructions.tasks import task_classes
+from backend.instructions.trained import further_examples, tasks_of, trained_tasks
+from backend.settings import TrainSettings
+from backend.workspace import Workspace
+from tests.shop import SETTINGS
+
+EVERY = [task.name for task in task_classes()]
+
+
+def test_the_default_is_the_first_four(built: Path) -> None:
+    assert TrainSettings().tasks == TASKS
+    assert trained_tasks(Workspace.open(built)) == TASKS
+
+
+def test_only_the_named_ones_in_their_order(built: Path) -> None:
+    workspace = Workspace.open(built)
+    dataset = open_dataset(workspace)
+    counted = np.ones(len(dataset.events), bool)
+    assert list(tasks_of(workspace, dataset, counted)) == list(TASKS)
+    assert list(tasks_of(workspace, dataset, counted, ["Budget", "Query", "Season"])) == ["Budget", "Query", "Season"]
+    with pytest.raises(RequestError, match=r"Buget.*choose from: JustForYou"):
+        tasks_of(workspace, dataset, counted, ["Buget"])
+
+
+def test_a_model_of_every_task(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    shutil.copytree(built, folder)
+    options = ["--set", f"train.tasks={json.dumps(EVERY)}", "--set", "train.held_households=0.2"]
+    assert main(["train", "--workspace", str(folder), *SETTINGS, *options]) == 0
+    workspace = Workspace.open(folder)
+    assert trained_tasks(workspace) == tuple(EVERY)
+    assert workspace.stage("model").manifest["settings"]["train"]["held_households"] == 0.2
+    assert len(further_examples(workspace)) == len(EVERY) - len(TASKS)
+    assert further_examples(Workspace.open(built)) == []
+    dataset = open_dataset(workspace)
+    parts = split(dataset, dataset_settings(workspace))
+    cases = build_cases(dataset, parts.validation, tasks_of(workspace, dataset, parts.train_events), seed=7)
+    asked = {case.task for case in cases}
+    assert {"JustForYou", "Category", "Query", "Longtail", "Budget"} <= asked <= set(EVERY)
+    for case in cases:
+        assert case.allowed is None or case.allowed[case.targets].all()
+
+
+def test_the_defaults_leave_old_fingerprints_alone() -> None:
+    assert "held_households" not in TrainSettings().model_dump(mode="json")
+    assert TrainSettings(held_households=0.1).model_dump(mode="json")["held_households"] == 0.1
