@@ -48,8 +48,10 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     """
     model, fusion = generator.model, request.fusion
     shopper = generator.shoppers.resolve(request)
-    tokens = generator.runner.tokens(shopper, generator.read(request.instruction).instruction)
-    known = naive_known(model, model.collate([tokens]), [generator.records.of(shopper.items, shopper.days, shopper.steps)])
+    instruction = generator.read(request.instruction).instruction
+    tokens = generator.runner.tokens(shopper, instruction)
+    record = generator.records.of(shopper.items, shopper.days, shopper.steps)
+    known = naive_known(model, [record], instruction, model.listen([instruction]).demand[0])
     soft, terms = known.soft, known.terms[0]
     members: dict[tuple[int, ...], list[int]] = {}
     for item in sorted(allowed):

@@ -89,8 +89,8 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
     assert float(found.total.detach()) == pytest.approx(found.ntp + found.id, rel=1e-5)
 
 
-def naive_known(model: SigmaModel, records: list[Record]) -> Known:
-    """Terms and taste in loops over trees and items; nothing asked yet."""
+def naive_known(model: SigmaModel, records: list[Record], text: str = "", demand: torch.Tensor | None = None) -> Known:
+    """Terms and taste in loops over trees and items, and what one instruction asks for."""
     n = len(model.store)
     soft = model.soft_tokens()
     terms, taste = torch.zeros(len(records), n, DEMANDS + len(TERMS)), torch.zeros(len(records), soft.shape[1])
@@ -106,7 +106,7 @@ def naive_known(model: SigmaModel, records: list[Record]) -> Known:
             liked += own[0] * torch.nn.functional.softplus(model.priors.taste(hidden)[0]) * soft[item]
         liked = model.taste_map(liked)
         taste[tree] = liked / liked.norm().clamp(min=1e-12)
-    return Known(soft, naive_wish(model, "", torch.eye(DEMANDS)[0]), terms, taste)
+    return Known(soft, naive_wish(model, text, torch.eye(DEMANDS)[0] if demand is None else demand), terms, taste)
 
 
 def naive_wish(model: SigmaModel, text: str, demand: torch.Tensor) -> Wish:
