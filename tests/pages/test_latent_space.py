@@ -210,9 +210,13 @@ def test_on_a_workspace_that_the_commands_made(
     answer = app.session_state["answer"][1]
     queries = space.generation(answer, own._BLANK)
     assert len(queries) == int(answer.trace.prefixes["kept"].sum())
-    best = answer.trace.subsets.groupby("prefix")["cos"].max()  # what step 2 found, without a filter
-    for prefix, cos in zip(queries["prefix"], queries["cos"], strict=True):
-        assert cos == pytest.approx(best[prefix], abs=1e-4)
+    fused, sids, own_queries = space.index("fused").vectors, space.vectors.sids(), space.vectors.queries(answer)
+    assert sids is not None
+    for prefix, cos, nearest, h in zip(queries["prefix"], queries["cos"], queries["nearest"], own_queries, strict=True):
+        inside = [item for item, sid in enumerate(sids) if f"a{sid[0]}" == prefix]
+        best = max(inside, key=lambda item: float(fused[item] @ h))
+        assert cos == pytest.approx(float(fused[best] @ h), abs=1e-4)
+        assert cos == pytest.approx(float(fused[nearest] @ h), abs=1e-4)
 
 
 def test_a_box_chooses_and_a_click_focuses(laid: FakeWorkbench, monkeypatch: pytest.MonkeyPatch) -> None:
