@@ -289,10 +289,8 @@ class Workbench:
         Raises:
             RequestError: the request cannot be served.
         """
-        from backend.generation import asked
-
         started = time.perf_counter()
-        trace = asked.recommend(self.generator(), request, on_step)
+        trace = self.generator().recommend(request, on_step)
         items = self._listed(trace, request)
         timings = {**trace.timings_ms, "answer": round(1000 * (time.perf_counter() - started), 2)}
         reading = trace.request.get("reading") or self.read(request.instruction)

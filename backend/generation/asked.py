@@ -1,4 +1,4 @@
-"""From a request to its list: what the instruction says of filters joins what the request says, and a total budget is kept.
+"""What is asked in all: filters that the instruction says join those that the request sets, and a total budget is kept.
 
 - The request's own filters win over those that are read; what is to be left out adds up.
 - A total is a matter of the list, not of an item: the ranked items are taken from the top as long as they fit, and what does not
@@ -7,33 +7,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from backend.data import schema as c
-from backend.data.schema import Dataset
 from backend.generation.request import Request
-from backend.generation.trace import Trace
+from backend.settings import FusionSettings
 
-OnStep = Callable[[str, dict], None]
-WIDER = 20  # so many times the list's length are ranked where a total has to be kept
-_MOST = 1000  # longest list that the fusion's settings allow
 FILTERS = ("category", "max_price", "min_price", "max_total", "exclude", "deals", "theme", "seen")  # as a reading may name them
-
-
-class Asked(Protocol):
-    """What reads and recommends (`Generator`)."""
-
-    dataset: Dataset
-
-    def read(self, instruction: str) -> Any:
-        """What is understood of an instruction."""
-
-    def recommend(self, request: Request, on_step: OnStep | None = None) -> Trace:
-        """The list for a request."""
+_WIDER, _LEAST, _MOST = 20, 200, 1000  # lists to choose from where a total has to be kept: so many times as long, and its bounds
 
 
 def combined(request: Request, filters: dict[str, Any]) -> Request:
@@ -47,40 +30,24 @@ def combined(request: Request, filters: dict[str, Any]) -> Request:
     return request.model_copy(update=update)
 
 
-def recommend(generator: Asked, request: Request, on_step: OnStep | None = None) -> Trace:
-    """The list for a request and its instruction, and how it came about.
+def filters_json(asked: Request) -> dict[str, Any]:
+    """The filters that are set, as JSON-able data; a stock list as its length."""
+    blank = Request()
+    out = {name: getattr(asked, name) for name in FILTERS if getattr(asked, name) != getattr(blank, name)}
+    if "exclude" in out:
+        out["exclude"] = list(out["exclude"])
+    return out if asked.stock is None else {**out, "stock": len(asked.stock)}
 
-    Raises:
-        RequestError: the request cannot be served.
-    """
-    asked = combined(
-        request, dict(generator.read(request.instruction).as_json()["filters"]) if request.instruction.strip() else {}
-    )
-    top = asked.fusion.top
-    if asked.max_total is not None:
-        fusion = asked.fusion.model_copy(update={"top": min(_MOST, max(top * WIDER, 200))})
-        asked = asked.model_copy(update={"fusion": fusion})
-    trace = generator.recommend(asked, on_step)
-    if asked.max_total is not None:
-        price = generator.dataset.items[c.PRICE].to_numpy(float)
-        kept, total = within_total(trace.fused, price, asked.max_total, top)
-        trace.notes = [
-            note for note in trace.notes if "kept prefixes hold only" not in note and "items pass the filters" not in note
-        ]
-        if len(kept) < top:
-            trace.notes.append(f"{len(kept)} items fit under a total of ${asked.max_total:g}")
-        trace.notes.append(f"together ${total:.2f} of ${asked.max_total:g}")
-        trace.fused = kept
-    reading = trace.request.get("reading") or {}
-    own = {name: getattr(asked, name) for name in ("max_total", "deals", "theme") if getattr(asked, name)}
-    own |= {"exclude": list(asked.exclude)} if asked.exclude else {}
-    trace.request |= request.model_dump(mode="json")
-    trace.request["reading"] = {**reading, "filters": {**reading.get("filters", {}), **own}}
-    return trace
+
+def to_choose_from(settings: FusionSettings, total: float | None) -> FusionSettings:
+    """The settings under which items are ranked: where a total has to be kept, of a longer list."""
+    if total is None:
+        return settings
+    return settings.model_copy(update={"top": min(_MOST, max(settings.top * _WIDER, _LEAST))})
 
 
 def within_total(fused: pd.DataFrame, price: np.ndarray, total: float, top: int) -> tuple[pd.DataFrame, float]:
-    """The first `top` rows of a ranked list that stay under a total together, ranked anew, and what they cost.
+    """The first `top` rows of a ranked list that stay under a total together, ranked anew, and what they cost, in dollars.
 
     Shape:
         price: (n_items,) dollars.
@@ -96,3 +63,9 @@ def within_total(fused: pd.DataFrame, price: np.ndarray, total: float, top: int)
     kept = fused.sort_values("rank").iloc[taken].reset_index(drop=True)
     kept["rank"] = np.arange(1, len(kept) + 1)
     return kept, spent
+
+
+def total_notes(found: int, wanted: int, spent: float, total: float) -> list[str]:
+    """What to say of a list under a total."""
+    few = [f"{found} items fit under a total of ${total:g}"] if found < wanted else []
+    return [*few, f"together ${spent:.2f} of ${total:g}"]

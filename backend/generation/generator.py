@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from backend.data.record import Records
 from backend.data.schema import Dataset
 from backend.data.store import open_dataset
 from backend.errors import RequestError
+from backend.generation.asked import combined, filters_json, to_choose_from, total_notes, within_total
 from backend.generation.beam import Beams, prefix_beam
 from backend.generation.catalogue import PrefixIndex
 from backend.generation.diversity import POOL, spaced
@@ -30,10 +30,9 @@ from backend.generation.shopper import Shopper, Shoppers
 from backend.generation.subset import best_of_each, cosines, without_items
 from backend.generation.trace import Trace
 from backend.grounding.encoders import shared_text_encoder
-from backend.instructions.catalogue import TASKS, Catalogue, prepare
+from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
-from backend.instructions.trained import trained_tasks
 from backend.model.loading import load_model
 from backend.model.prompt import Tokens
 from backend.model.sigma import SigmaModel
@@ -54,13 +53,10 @@ class Generator:
         model: the trained model, with its item store.
         dataset: the catalogue and the households.
         name_vectors: sentence vectors of the catalogue's names, as the grounding stage stores them. Shape: (names, 384).
-        tasks: names of the tasks that the model was trained on.
     """
 
-    def __init__(
-        self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None, tasks: Sequence[str] = TASKS
-    ) -> None:
-        self.model, self.dataset, self.tasks = model, dataset, tuple(tasks)
+    def __init__(self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None) -> None:
+        self.model, self.dataset = model, dataset
         self.sids = model.store.sids
         self.index = PrefixIndex(self.sids, model.levels)
         self.shoppers = Shoppers(dataset)
@@ -81,7 +77,7 @@ class Generator:
         """What is understood of an instruction; an empty one asks for the next basket."""
         with self._lock:
             if self._catalogue is None:
-                self._catalogue = prepare(self.dataset, shared_text_encoder().encode, self._name_vectors, self.tasks)
+                self._catalogue = prepare(self.dataset, shared_text_encoder().encode, self._name_vectors, self.model.listen.tasks)
             return read(instruction or DEFAULT_INSTRUCTION, self._catalogue)
 
     # the three steps ----------------------------------------------------------------------------------------------------
@@ -97,17 +93,17 @@ class Generator:
         """
         began = time.perf_counter()
         reading = self.read(sanitise(request.instruction) if request.instruction.strip() else "")
-        filters = _merge(request, reading)
+        asked = combined(request, reading.filters if request.instruction.strip() else {})
         shopper = self.shoppers.resolve(request)
-        allowed, notes = allowed_items(self.dataset, filters, shopper.items, self.shoppers.item_rows)
+        allowed, notes = allowed_items(self.dataset, asked, shopper.items, self.shoppers.item_rows)
         forced = request.forced_prefix
         if forced is not None and self.index.row(forced) is None:
             raise RequestError(f"no item has the prefix {prefix_name(forced)}", "forced prefix", "take one of the listed ones")
         read_ms = 1000 * (time.perf_counter() - began)
-        trace = self.generate(shopper, reading.instruction, request.fusion, allowed, forced, on_step)
+        trace = self.generate(shopper, reading.instruction, request.fusion, allowed, forced, on_step, asked.max_total)
         trace.request = {
             **request.model_dump(mode="json"),
-            "reading": {**reading.as_json(), "filters": _filters_json(filters), "instruction": reading.instruction},
+            "reading": {**reading.as_json(), "filters": filters_json(asked), "instruction": reading.instruction},
         }
         trace.notes = notes + trace.notes
         steps = {"reading": round(read_ms, 2), **trace.timings_ms}
@@ -122,8 +118,12 @@ class Generator:
         allowed: np.ndarray,
         forced: tuple[int, ...] | None = None,
         on_step: OnStep | None = None,
+        total: float | None = None,
     ) -> Trace:
         """The three steps for a shopper and an instruction that were read already.
+
+        Args:
+            total: dollars that the list as a whole may cost.
 
         Shape:
             allowed: (n_items,) bool, what the filters leave.
@@ -155,10 +155,14 @@ class Generator:
         subsets, spread = self._subsets(state, beams, settings, allowed)
         clock = ended("subsets", subsets, clock)
 
-        fused = rank(subsets, settings, self.model.store.text)
+        fused = rank(subsets, to_choose_from(settings, total), self.model.store.text)
+        notes = []
+        if total is not None:
+            fused, spent = within_total(fused, self.dataset.items[c.PRICE].to_numpy(float), total, settings.top)
+            notes = total_notes(len(fused), settings.top, spent, total)
         fused["seen"] = fused["item"].isin(shopper.items)
         ended("fusion", fused, clock)
-        notes = _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
+        notes = notes or _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
         return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings, state.demand)
 
     def prompt(self, shopper: Shopper, instruction: str) -> tuple[Tokens, PromptState]:
@@ -227,26 +231,6 @@ def _shortage(found: int, wanted: int, reachable: int, prefixes: int, forced: tu
     return [f"the {prefixes} kept prefixes hold only {found} of the {reachable} items that pass the filters: raise K or M"]
 
 
-def _merge(request: Request, reading: Reading) -> Request:
-    """Hard filters of request and reading together; the request's own wins."""
-    update: dict[str, Any] = {}
-    if request.max_price is None:
-        update["max_price"] = reading.max_price
-    if request.min_price is None:
-        update["min_price"] = reading.min_price
-    if request.seen == "allow":
-        update["seen"] = reading.seen
-    return request.model_copy(update=update)
-
-
-def _filters_json(request: Request) -> dict[str, Any]:
-    values = {"category": request.category, "max_price": request.max_price, "min_price": request.min_price, "seen": request.seen}
-    out = {name: value for name, value in values.items() if value not in (None, "allow")}
-    if request.stock is not None:
-        out["stock"] = len(request.stock)
-    return out
-
-
 def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Generator:
     """The generator of a workspace.
 
@@ -255,6 +239,6 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     """
     dataset = dataset or open_dataset(workspace)
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    generator = Generator(load_model(workspace, dataset), dataset, names, trained_tasks(workspace))
+    generator = Generator(load_model(workspace, dataset), dataset, names)
     generator.warm()
     return generator

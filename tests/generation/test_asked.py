@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,12 @@ from backend.data import schema as c
 from backend.data.deals import current
 from backend.data.schema import Dataset
 from backend.errors import RequestError
-from backend.generation.asked import combined, recommend, within_total
+from backend.generation.asked import combined, filters_json, within_total
 from backend.generation.filters import allowed_items
 from backend.generation.request import Request
-from backend.generation.trace import Trace
+from backend.settings import FusionSettings
+
+from .conftest import Make
 
 
 def allowed(dataset: Dataset, **fields: Any) -> np.ndarray:
@@ -81,44 +82,25 @@ def test_the_list_stays_under_the_total(prices: list[float], total: float, top: 
         assert (price[rest] + spent > total).all()
 
 
-class Recorder:
-    """Reads a fixed reading and recommends what passes the filters, in the order of the table."""
-
-    def __init__(self, dataset: Dataset, filters: dict[str, Any]) -> None:
-        self.dataset, self.filters, self.asked = dataset, filters, Request()
-
-    def read(self, instruction: str) -> Any:
-        return SimpleNamespace(as_json=lambda: {"task": "JustForYou", "filters": self.filters, "unknown": []})
-
-    def recommend(self, request: Request, on_step: Any = None) -> Trace:
-        self.asked = request
-        rows = np.flatnonzero(allowed(self.dataset, **{n: getattr(request, n) for n in ("exclude", "max_total", "deals")}))
-        rows = rows[: request.fusion.top]
-        fused = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "item": rows})
-        nothing = pd.DataFrame()
-        reading = {"task": "JustForYou", "filters": {}, "unknown": []}
-        return Trace({**request.model_dump(mode="json"), "reading": reading}, nothing, nothing, nothing, fused, 1.0, [], {})
-
-
-def test_a_reading_is_applied_and_shown(tiny_dataset: Dataset) -> None:
-    generator = Recorder(tiny_dataset, {"max_total": 12.0, "exclude": ["Yogurts"]})
-    request = Request(instruction="anything but yogurt, $12 in all")
-    trace = recommend(generator, request)
+def test_a_reading_is_applied_and_shown(make: Make, tiny_dataset: Dataset) -> None:
+    """Through the three steps: what is read is filtered, the total is kept in the list that is drawn and in the one that is returned."""
+    request = Request(user="u1", instruction="anything without yogurts, under $12 in total", fusion=FusionSettings(beams=60))
+    drawn: list[pd.DataFrame] = []
+    trace = make().recommend(request, lambda step, data: drawn.append(data["frame"]) if step == "fusion" else None)
     items = tiny_dataset.items.iloc[trace.fused["item"]]
+    assert trace.request["reading"]["filters"] == {"max_total": 12.0, "exclude": ["Yogurts"]}
     assert not items[c.CATEGORY].eq("Yogurts").any()
     assert items[c.PRICE].sum() <= 12
-    assert len(items) >= 1
-    assert trace.request["reading"]["filters"] == {"max_total": 12.0, "exclude": ["Yogurts"]}
+    assert 1 <= len(items) <= request.fusion.top
+    pd.testing.assert_frame_equal(drawn[0], trace.fused)
     assert trace.request["max_total"] is None  # what was asked, not what was read
-    assert trace.request["fusion"]["top"] == request.fusion.top
-    assert generator.asked.fusion.top > request.fusion.top
     assert any("together $" in note for note in trace.notes)
 
 
-def test_without_an_instruction_nothing_is_read(tiny_dataset: Dataset) -> None:
-    generator = Recorder(tiny_dataset, {"deals": True})
-    recommend(generator, Request())
-    assert not generator.asked.deals
+def test_what_the_request_sets_is_shown_too() -> None:
+    asked = Request(category="Milk", deals=True, exclude=("eggs",), stock=("a", "b"), max_total=9.0)
+    assert filters_json(asked) == {"category": "Milk", "deals": True, "exclude": ["eggs"], "stock": 2, "max_total": 9.0}
+    assert filters_json(Request()) == {}
 
 
 def test_calendar_words_are_themes(tiny_dataset: Dataset) -> None:

@@ -21,6 +21,7 @@ from backend.bench.fusion import invented
 from backend.data.schema import Dataset
 from backend.errors import RequestError
 from backend.evaluation.fusion_lab import FusionLab
+from backend.generation.asked import combined, filters_json
 from backend.generation.request import Request
 from backend.generation.trace import Trace
 from backend.settings import FusionSettings
@@ -135,6 +136,8 @@ class FakeGenerator:
             self.dataset.items["department"]
         ):
             raise RequestError(f"unknown category {request.category!r}", mend="choose one of the list")
+        reading, asked_for = self.read(request.instruction).as_json(), request
+        request = combined(request, reading["filters"])
         items, fusion = self.dataset.items, request.fusion
         words = f"{request.instruction}{request.user}{request.dropped}{request.history}{request.profile}"
         rng = np.random.default_rng(int(hashlib.sha256(words.encode()).hexdigest()[:8], 16))
@@ -179,9 +182,8 @@ class FakeGenerator:
             fused["rank"] = np.arange(1, len(fused) + 1)
         notes = [f"only {len(fused)} items pass the filters; {fusion.top} were asked for"] if len(fused) < fusion.top else []
         self._step(on_step, "fusion", fused, 0.9)
-        reading = self.read(request.instruction).as_json()
-        asked = {name: getattr(request, name) for name in ("category", "max_price", "min_price", "seen")}
-        reading["filters"] |= {name: value for name, value in asked.items() if value not in (None, "allow")}
+        reading["filters"] = filters_json(request)
+        request = asked_for
         plain_request = json.loads(request.model_dump_json()) | {"reading": reading}
         timings = {"prompt": 180.0, "prefixes": 41.2, "subsets": 63.7, "fusion": 0.9, "total": 285.8}
         prompt = pd.DataFrame({"position": [0], "kind": ["special"], "text": ["<start>"], "item": [-1]})
