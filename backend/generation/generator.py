@@ -33,6 +33,7 @@ from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
+from backend.instructions.wording_vectors import remembering
 from backend.model.loading import load_model
 from backend.model.prompt import Tokens
 from backend.model.sigma import SigmaModel
@@ -68,7 +69,12 @@ class Generator:
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
 
     def warm(self) -> None:
-        """Answer one request, so that the first user does not wait for what is made once (wordings, kernels)."""
+        """Answer a request and read two more, so that the first user does not wait for what is made once (wordings, kernels)."""
+        for text in (
+            "my weekly shop",
+            f"something in {self.dataset.items[c.CATEGORY].iloc[0]}",
+        ):  # names nothing, names something
+            self.read(text)
         self.recommend(Request(instruction="something new for dinner", user=str(self.dataset.users[c.USER].iloc[0])))
 
     # reading the request ------------------------------------------------------------------------------------------------
@@ -77,7 +83,8 @@ class Generator:
         """What is understood of an instruction; an empty one asks for the next basket."""
         with self._lock:
             if self._catalogue is None:
-                self._catalogue = prepare(self.dataset, shared_text_encoder().encode, self._name_vectors, self.model.listen.tasks)
+                encode = remembering(shared_text_encoder().encode)
+                self._catalogue = prepare(self.dataset, encode, self._name_vectors, self.model.listen.tasks)
             return read(instruction or DEFAULT_INSTRUCTION, self._catalogue)
 
     # the three steps ----------------------------------------------------------------------------------------------------

@@ -175,11 +175,7 @@ class Wordings:
 
     def __init__(self, tasks: Sequence[str], encode: Encode) -> None:
         self.tasks, self.encode = list(tasks), encode
-        pairs = [
-            (task, filled(text, _AMOUNT if task == "Budget" else PLACEHOLDER))
-            for task in tasks
-            for text in wordings(task, held_out=False)
-        ]
+        pairs = [(task, as_compared(task, text)) for task in tasks for text in wordings(task, held_out=False)]
         self.of = np.array([task for task, _ in pairs])
         self.vectors = unit(encode([text for _, text in pairs]))  # (n, dim)
         signs = np.where(self.of[:, None] == np.array(self.tasks), 1.0, -1.0)  # (n, tasks)
@@ -229,6 +225,11 @@ def prepare(dataset: Dataset, encode: Encode, vectors: np.ndarray | None = None,
 def filled(wording: str, name: str) -> str:
     """A wording with `name` in all its slots."""
     return wording.format_map(dict.fromkeys(slots_of(wording), name))
+
+
+def as_compared(task: str, wording: str) -> str:
+    """A wording as texts are compared with it: the placeholder in its slots, a price in those of a budget."""
+    return filled(wording, _AMOUNT if task == "Budget" else PLACEHOLDER)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
