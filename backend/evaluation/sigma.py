@@ -12,6 +12,7 @@ import numpy as np
 from backend.evaluation.baselines.base import top_k
 from backend.evaluation.cases import Case
 from backend.evaluation.components import Components, key_of
+from backend.generation.diversity import POOL, spaced
 from backend.generation.fusion import fuse, item_priors
 from backend.generation.generator import Generator
 from backend.settings import FusionSettings
@@ -78,7 +79,8 @@ class SigmaRecommender:
         log_phi = np.where(alive & (np.cumsum(alive, axis=1) <= width), log_phi, -np.inf)  # the first K that hold a legal item
         weights = stored.weights[pick]  # (b, K, 1 + terms)
         terms = stored.terms[stored.record[at][:, None, None], safe].astype(np.float32)  # (b, K, L, terms)
-        score, _, _ = fuse(log_phi, cos, setting, weights[..., 0], *item_priors(weights, terms))
+        price = self.generator.price[safe]
+        score, _, _ = fuse(log_phi, cos, setting, weights[..., 0], *item_priors(weights, terms), price)
         if setting.per_prefix < score.shape[-1]:
             bar = -np.partition(-score, setting.per_prefix - 1, axis=-1)[..., setting.per_prefix - 1 : setting.per_prefix]
             score = np.where(score >= bar, score, -np.inf)
@@ -86,5 +88,19 @@ class SigmaRecommender:
         flat = np.where(
             np.isfinite(flat), flat + 1e-9 * np.where(np.isfinite(cos), cos, 0.0).reshape(flat.shape), -np.inf
         )  # ties: nearer first
-        best = top_k(flat, k)
-        return np.where(best >= 0, np.take_along_axis(members.reshape(len(cases), -1), np.maximum(best, 0), 1), -1)
+        best = top_k(flat, max(POOL, k) if setting.diversity else k)
+        items = np.where(best >= 0, np.take_along_axis(members.reshape(len(cases), -1), np.maximum(best, 0), 1), -1)
+        if setting.diversity:
+            items = np.stack(
+                [
+                    self._spaced(own, scores[at[at >= 0]], setting.diversity, k)
+                    for own, scores, at in zip(items, flat, best, strict=True)
+                ]
+            )
+        return items
+
+    def _spaced(self, items: np.ndarray, scores: np.ndarray, weight: float, k: int) -> np.ndarray:
+        """A pool's list with its diversity step. Shape: items (pool,), -1 padded; scores (found,), best first; returns: (k,), -1 padded."""
+        found = items[items >= 0]
+        order = spaced(scores, self.generator.model.store.text[found], weight, k)
+        return np.pad(found[order], (0, k - len(order)), constant_values=-1)
