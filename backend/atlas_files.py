@@ -1,23 +1,17 @@
 """The maps that a workspace ships with: made once, copied beside its stages, so that the first visitor waits for nothing.
 
-    python -m backend.atlas_files WORKSPACE [FOLDER]        # FOLDER: WORKSPACE/atlas
-
 Every file is known by the fingerprint of the stage that it was made from: what a changed stage leaves behind is never read.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
-from backend.errors import SigmascopeError
 from backend.grounding.atlas import AtlasSettings
-from backend.grounding.shelf import FOLDER
 from backend.progress import CancelToken, Report, silent
 from backend.space import LatentSpace
 from backend.vectors import SPACES
-from backend.workbench import Workbench
 
 
 def ship(space: LatentSpace, folder: Path, report: Report = silent, cancel: CancelToken | None = None) -> int:
@@ -45,20 +39,3 @@ def ship(space: LatentSpace, folder: Path, report: Report = silent, cancel: Canc
         target.chmod(0o644)
         size += target.stat().st_size
     return size
-
-
-def main() -> int:
-    """Ship the maps of the workspace named on the command line."""
-    try:
-        bench = Workbench.open(sys.argv[1])
-        folder = Path(sys.argv[2]) if len(sys.argv) > 2 else bench.workspace.path / FOLDER
-        size = ship(bench.space, folder)
-    except (SigmascopeError, IndexError) as error:
-        print(error if str(error) else __doc__, file=sys.stderr)
-        return 1
-    print(f"{size / 2**20:.1f} MiB")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from backend.atlas_files import ship
+from backend.bars import show
 from backend.data.store import dataset_settings, write_dataset
 from backend.errors import SigmascopeError, WorkspaceError
 from backend.workbench import Workbench
@@ -55,9 +56,9 @@ def main() -> int:
     try:
         size = bundle(Workspace.open(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else DEMO)
     except (SigmascopeError, IndexError) as error:
-        print(error if str(error) else __doc__, file=sys.stderr)
+        show(sys.stderr, str(error) or str(__doc__))
         return 1
-    print(f"{size / 2**20:.1f} MiB")
+    show(sys.stdout, f"{size / 2**20:.1f} MiB")
     return 0
 
 

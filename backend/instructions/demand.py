@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.kernel_approximation import Nystroem
@@ -17,18 +17,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from backend.data import calendar
-from backend.data.calendar import SEASONS
-from backend.instructions.catalogue import Catalogue
-from backend.instructions.templates import slots_of, wordings
+from backend.instructions.catalogue import Catalogue, Encode
+from backend.instructions.shop import PRICES, TOTALS, dollars
+from backend.instructions.templates import in_sentence, slots_of, wordings
 from backend.instructions.words import words
 
 _FILLED = 4  # names that each wording with a slot is filled with
 # chosen by the log-loss of left-out wordings: a support vector classifier is right as often, but sure of itself where it is wrong
 _KERNEL = {"gamma": 0.7, "n_components": 700, "random_state": 0}
 _PENALTY = 30.0  # C of the logistic regression
-_PRICES = ("$2", "$3", "$5", "$10", "$20", "$50")
-
-Encode = Callable[[list[str]], np.ndarray]  # texts → one unit vector each. Shape: (n, dim)
 
 
 def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed: int) -> dict[str, np.ndarray]:
@@ -37,13 +34,13 @@ def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, 
     Shape:
         returns: vectors (n, dim) float16, names (n,) whether a name is said, demand (n,) place among the tasks, weight (n,).
     """
-    rng = np.random.default_rng(seed)
+    rng, values = np.random.default_rng(seed), slot_values(catalogue)
     texts, demand, weight = [], [], []
     for place, task in enumerate(tasks):
         for wording in wordings(task, held_out=False):
             slots = slots_of(wording)
             times = _FILLED if slots else 1
-            texts += [wording.format_map({slot: _fill(catalogue, slot, rng) for slot in slots}) for _ in range(times)]
+            texts += [wording.format_map({slot: str(rng.choice(values[slot])) for slot in slots}) for _ in range(times)]
             demand += [place] * times
             weight += [1.0 / times] * times
     return {
@@ -54,16 +51,21 @@ def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, 
     }
 
 
-def _fill(catalogue: Catalogue, slot: str, rng: np.random.Generator) -> str:
-    """Something for a slot: a category's name, an occasion, a price, else what a shopper may search for."""
-    fills = {
-        "category": [name.category for name in catalogue.names if name.category],
-        "season": list(SEASONS),
-        "holiday": [word for word in calendar.words() if word not in SEASONS],
-        "price": list(_PRICES),
-        "total": list(_PRICES),
-    }.get(slot, [name.query for name in catalogue.names if name.query])
-    return str(rng.choice(fills or [name.text for name in catalogue.names])).lower()
+def slot_values(catalogue: Catalogue) -> dict[str, list[str]]:
+    """What may stand in each slot of a wording, as it stands inside a sentence; names of any kind where the catalogue has none of its kind."""
+    categories = [name.category for name in catalogue.names if name.category]
+    queries = [name.query for name in catalogue.names if name.query]
+    names = [name.text for name in catalogue.names]
+    occasions = [word for word in calendar.words() if word not in calendar.SEASONS]
+    return {
+        "category": [in_sentence(name) for name in categories or names],
+        "query": [in_sentence(name) for name in queries or names],
+        "items": [in_sentence(name) for name in queries or names],
+        "season": list(calendar.SEASONS),
+        "holiday": occasions,
+        "price": [dollars(price) for price in PRICES],
+        "total": [dollars(total) for total in TOTALS],
+    }
 
 
 def says_name(texts: Sequence[str], catalogue: Catalogue) -> np.ndarray:

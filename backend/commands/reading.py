@@ -1,0 +1,70 @@
+"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--all-tasks] [--seen]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.bars import show, table
+from backend.data.store import open_dataset
+from backend.errors import RequestError, SigmascopeError
+from backend.grounding import encoders
+from backend.instructions.catalogue import prepare
+from backend.instructions.measure import Share, combined, confusion
+from backend.instructions.tasks import task_classes
+from backend.instructions.trained import trained_tasks
+from backend.workspace import Workspace
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m backend.commands.reading", description="How well free text is read.")
+    parser.add_argument("--workspace", help="default: the shipped demo")
+    parser.add_argument("--combined", help="TOML file of combined instructions")
+    parser.add_argument("--all-tasks", action="store_true", help="as if the model were trained on every task")
+    parser.add_argument("--seen", action="store_true", help="the training wordings instead of the held-out ones")
+    args = parser.parse_args(arguments)
+    try:
+        wishes = _wishes(args.combined) if args.combined else []
+        workspace = Workspace.open(args.workspace)
+        dataset = open_dataset(workspace)
+        stored = workspace.stage("grounding").arrays("names")["vectors"].astype(np.float32)
+    except SigmascopeError as error:
+        show(sys.stderr, f"error: {error}")
+        return 1
+    tasks = tuple(task.name for task in task_classes()) if args.all_tasks else trained_tasks(workspace)
+    catalogue = prepare(dataset, encoders.shared_text_encoder().encode, stored, tasks)
+    rows, right, n = [], 0, 0
+    for task, read_as in confusion(catalogue, tasks, not args.seen).items():
+        share = Share(read_as.get(task, 0), sum(read_as.values()))
+        right, n = right + share.right, n + share.n
+        others = ", ".join(f"{name} {count}" for name, count in sorted(read_as.items(), key=lambda one: -one[1]) if name != task)
+        rows.append((task, share, others))
+    told: list[Any] = [f"{'seen' if args.seen else 'held-out'} wordings of {len(tasks)} tasks"]
+    told.append(table({"task": "left", "read as it": "left", "else as": "left"}, [*rows, ("all", Share(right, n), "")]))
+    if wishes:
+        shares, wrong = combined(catalogue, wishes, args.all_tasks)
+        told += ["", f"{len(wishes)} combined instructions", table({"of": "left", "right": "left"}, list(shares.items())), *wrong]
+    show(sys.stdout, *told)
+    return 0
+
+
+def _wishes(file: str) -> list[dict[str, Any]]:
+    """The combined instructions of a TOML file."""
+    try:
+        found: list[dict[str, Any]] = tomllib.loads(Path(file).read_text("utf-8"))["wish"]
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise RequestError(
+            "no combined instructions can be read", file, f"a TOML file with [[wish]] tables is wanted ({error})"
+        ) from error
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""The command that measures reading: a wrong file or workspace is one clear line, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend.commands.reading import main
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"no toml = = 1", b"other = 1"])
+def test_a_wrong_file_is_one_line(content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "combined.toml"
+    if content is not None:
+        file.write_bytes(content)
+    assert main(["--combined", str(file)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: no combined instructions can be read")
+    assert "Traceback" not in err
+
+
+def test_a_missing_workspace_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--workspace", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.startswith("error: no such workspace")
