@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -23,6 +23,7 @@ from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.components import compute
 from backend.evaluation.fusion_tuning import DOMAINS, Tuned, tune_fusion
 from backend.evaluation.protocol import Evaluation, evaluate
+from backend.evaluation.seasons import SEASONAL, season_cases, trained_without
 from backend.evaluation.sigma import SigmaRecommender
 from backend.evaluation.tuning import tune
 from backend.generation.generator import Generator, load_generator
@@ -102,9 +103,14 @@ def evaluate_workspace(
     began = time.perf_counter()
     dataset = open_dataset(workspace, report)
     parts = split(dataset, dataset_settings(workspace))
-    tasks = tasks_of(workspace, dataset, parts.train_events)
-    validation = build_cases(dataset, _head(parts.validation, min(limit or _TUNING_HOUSEHOLDS, _TUNING_HOUSEHOLDS)), tasks, seed)
-    asked = build_cases(dataset, _head(parts.test if split_name == "test" else parts.validation, limit), tasks, seed)
+    fair = trained_without(workspace, dataset, parts)
+    tasks = tasks_of(workspace, dataset, fair.counted if fair else parts.train_events)
+    usual = {name: task for name, task in tasks.items() if fair is None or name not in SEASONAL}
+    validation = build_cases(dataset, _head(parts.validation, min(limit or _TUNING_HOUSEHOLDS, _TUNING_HOUSEHOLDS)), usual, seed)
+    asked = build_cases(dataset, _head(parts.test if split_name == "test" else parts.validation, limit), usual, seed)
+    if fair:  # the baselines may not know what the model may not
+        asked += season_cases(dataset, fair, tasks, seed)
+        parts = replace(parts, train=fair.train, train_events=fair.counted)
     if not asked or not validation:
         raise WorkspaceError(
             "no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough: see DataSettings"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from backend.cli import main
-from backend.data.split import split
+from backend.data.schema import Dataset
+from backend.data.seasons import SeasonSplit
+from backend.data.split import Split, split
 from backend.data.store import dataset_settings, open_dataset
 from backend.errors import RequestError
-from backend.evaluation.cases import build_cases
+from backend.evaluation.cases import Case, build_cases
+from backend.evaluation.seasons import season_cases
 from backend.instructions.catalogue import TASKS
 from backend.instructions.tasks import task_classes
 from backend.instructions.trained import further_examples, tasks_of, trained_tasks
@@ -56,6 +60,40 @@ def test_a_model_of_every_task(built: Path, tmp_path: Path) -> None:
     assert {"JustForYou", "Category", "Query", "Longtail", "Budget"} <= asked <= set(EVERY)
     for case in cases:
         assert case.allowed is None or case.allowed[case.targets].all()
+
+
+@pytest.fixture(scope="module")
+def seasonal(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose model was trained without a half of the households."""
+    folder = tmp_path_factory.mktemp("seasonal") / "workspace"
+    shutil.copytree(built, folder)
+    options = ["--set", 'train.tasks=["JustForYou","Season","Holiday"]', "--set", "train.held_households=0.5"]
+    assert main(["train", "--workspace", str(folder), *SETTINGS, *options]) == 0
+    return folder
+
+
+def test_seasons_are_asked_of_held_households_alone(seasonal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backend.evaluation import run
+
+    seen: dict[str, Any] = {}
+
+    def fitted(name: str, dataset: Dataset, parts: Split, **_: Any) -> Any:
+        seen["parts"] = parts
+        raise StopIteration
+
+    def asked_about(dataset: Dataset, fair: SeasonSplit, *rest: Any) -> list[Case]:
+        seen["fair"], seen["cases"] = fair, season_cases(dataset, fair, *rest)
+        return seen["cases"]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(run, "fit", fitted)
+    monkeypatch.setattr(run, "season_cases", asked_about)
+    with pytest.raises(StopIteration):
+        run.evaluate_workspace(Workspace.open(seasonal), "test", baselines=("popularity",))
+    held = seen["fair"].held
+    assert {case.task for case in seen["cases"]} <= {"Season", "Holiday"}
+    assert seen["cases"]
+    assert all(held[case.user] for case in seen["cases"])
+    assert not held[seen["parts"].train["user"]].any(), "baselines are fitted without them too"
 
 
 def test_the_defaults_leave_old_fingerprints_alone() -> None:
