@@ -139,25 +139,32 @@ class Catalogue:
 
     def nearest_asking(self, text: str) -> str:
         """ "Category" or "Query": whose training wordings a text (its names as placeholders) is nearest to."""
+        known = [task for task in ("Category", "Query") if task in self.tasks]
+        if len(known) < 2:
+            return known[0] if known else "Category"
         near = self._asking.near(text)
-        return max((task for task in near if task != "Complement"), key=lambda task: near[task])  # the first of equals: Category
+        return max(known, key=lambda task: near[task])  # the first of equals: Category
 
     def complements(self, text: str) -> bool:
         """Whether a text (its names as placeholders) asks for what goes with them."""
         if "Complement" not in self.tasks or sum(word.text != PLACEHOLDER for word in words(text)) <= 2:
             return False  # a bare name ("bread and butter") asks for itself
         scores = self._asking.scores(text)
-        others = max(value for task, value in scores.items() if task != "Complement")
+        others = max((value for task, value in scores.items() if task != "Complement"), default=-1.0)
         return scores["Complement"] - others > COMPLETING and self._asking.near(text)["Complement"] >= NEAR
 
     def close_task(self, text: str) -> str:
         """The task that names nothing and has a training wording very like a text; JustForYou where there is none."""
+        if not set(FREE) & set(self.tasks):
+            return "JustForYou"
         near = self._free.near(text)
         best = max(near, key=lambda task: near[task])
         return best if near[best] >= CLOSE else "JustForYou"
 
     def free_task(self, text: str) -> str:
         """Which of the tasks that name nothing a text asks for. What is vague, or far from every wording, is JustForYou."""
+        if not set(FREE) & set(self.tasks):
+            return "JustForYou"
         scores = self._free.scores(text)
         usual = scores.pop("JustForYou", -1.0)
         best = max(scores, key=lambda task: scores[task], default="JustForYou")

@@ -111,3 +111,17 @@ def test_confusion_counts_every_wording(every: Catalogue, dataset: Dataset) -> N
         "task": True,
         "filters": True,
     }
+
+
+@pytest.mark.parametrize("known", [*((task,) for task in EVERY), ("Season", "Holiday"), ("Complement", "Budget")])
+def test_a_model_of_few_tasks_reads_everything(dataset: Dataset, catalogue: Catalogue, known: tuple[str, ...]) -> None:
+    few = prepare(dataset, fake_encode, catalogue.name_vectors(), known)
+    for text in (
+        "my weekly shop",
+        "what goes with frozen pizza",
+        "surprise me",
+        "pizza on sale for Halloween under $5",
+        "hello",
+        *(w["text"] for w in WISHES[:6]),
+    ):
+        assert read(text, few).task in {*known, "JustForYou"}
