@@ -17,6 +17,7 @@ from backend.data.schema import Dataset
 from backend.errors import TableError, WeightsError
 from backend.grounding import images, pairs
 from backend.workspace import Workspace
+from tests.grounding.both_ways import checked
 from tests.shop import SETTINGS
 
 
@@ -68,14 +69,7 @@ def test_lookalikes_are_pairs() -> None:
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     vectors[7] = 0  # no image
     view = pairs.visual(vectors, seed=7)
-    train, held = {tuple(pair) for pair in view.train.tolist()}, {tuple(pair) for pair in view.held.tolist()}
-    assert train
-    assert held
-    assert not train & held
-    for part in (train, held):
-        assert {(b, a) for a, b in part} == part
-    for a, b in train | held:
-        assert a != b
+    for a, b in checked(view):
         assert 7 not in (a, b)
         assert a // 10 == b // 10
         assert vectors[a] @ vectors[b] >= 0.6

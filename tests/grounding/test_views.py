@@ -16,6 +16,7 @@ from backend.data.schema import Dataset
 from backend.errors import WeightsError
 from backend.grounding import encoders, pairs
 from backend.grounding.encoders import Together, count_together, id_embeddings
+from tests.grounding.both_ways import checked
 from tests.small import FakeEncoder
 from tests.tiny import SEASONAL
 
@@ -74,14 +75,7 @@ def test_the_collaborative_view(tiny_dataset: Dataset, monkeypatch: pytest.Monke
     monkeypatch.setattr(pairs, "_MIN_PMI", 0.0)
     together = count_together(tiny_dataset.events, tiny_dataset.n_items)
     view = pairs.collaborative(together, seed=7)
-    train, held = {tuple(pair) for pair in view.train.tolist()}, {tuple(pair) for pair in view.held.tolist()}
-    assert train
-    assert held
-    assert not train & held
-    for part in (train, held):
-        assert {(b, a) for a, b in part} == part, "both directions"
-    for a, b in train | held:
-        assert a != b
+    for a, b in checked(view):
         assert together.households[a, b] >= 3
         assert together.pmi[a, b] > 0
     again = pairs.collaborative(together, seed=7)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -16,6 +14,7 @@ from backend.errors import StorageError
 from backend.storage import open_store, schema
 from backend.storage.engine import connect, database_url, transaction
 from tests.storage.server import missing, postgresql
+from tests.storage.writers import write_at_once
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -69,15 +68,7 @@ def test_everything_comes_back(fresh: Fresh) -> None:
 def test_two_processes_open_and_write_at_once(fresh: Fresh) -> None:
     """Neither finds the tables: one makes them, the other waits; both write the same name over and over."""
     url = fresh()
-    script = (
-        "import sys; from backend.storage import open_store; s = open_store(sys.argv[1])\n"
-        "for n in range(15):\n"
-        "    s.save_preset('fusion', f'{sys.argv[2]}-{n}', '', {'n': n}); s.save_preset('fusion', 'both', '', {'n': n})\n"
-        "    s.add_vote('7', 'i1', 'i2', 'i1', {})"
-    )
-    both = [subprocess.Popen([sys.executable, "-c", script, url, name], cwd=ROOT, stderr=subprocess.PIPE) for name in "ab"]
-    for process in both:
-        assert process.wait(120) == 0, process.stderr and process.stderr.read().decode()
+    write_at_once(url, 15)
     store = open_store(url)
     assert len(store.presets("fusion")) == 31
     assert len(store.votes()) == 30

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from backend.errors import StorageError
 from backend.storage import Store, open_store, schema
 from backend.storage import store as module
 from backend.storage.engine import connect, database_url, transaction
+from tests.storage.writers import write_at_once
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,15 +101,7 @@ def test_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_processes_write_at_once(url: str) -> None:
     """Both also open a database that is not there yet: one makes it, the other finds it made."""
-    script = (
-        "import sys; from backend.storage import open_store; s = open_store(sys.argv[1])\n"
-        "for n in range(40):\n"
-        "    s.save_preset('fusion', f'{sys.argv[2]}-{n}', '', {'n': n}); s.save_preset('fusion', 'both', '', {'n': n})\n"
-        "    s.add_vote('7', 'i1', 'i2', 'i1', {})"
-    )
-    both = [subprocess.Popen([sys.executable, "-c", script, url, name], cwd=ROOT, stderr=subprocess.PIPE) for name in "ab"]
-    for process in both:
-        assert process.wait(60) == 0, process.stderr and process.stderr.read().decode()
+    write_at_once(url, 40)
     store = open_store(url)
     assert len(store.presets("fusion")) == 81
     assert store.votes()["id"].tolist() == list(range(1, 81))
