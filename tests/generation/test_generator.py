@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -184,3 +185,10 @@ def test_the_index_against_a_dictionary() -> None:
             assert index.row(tuple(codes)) == row
     assert index.row((9, 9, 9)) is None
     assert index.row((0, 0, 0, 0)) is None, "longer than ℓ: no such prefix here"
+
+
+def test_a_trace_tells_the_demand_that_was_heard(generator: Generator) -> None:
+    trace = generator.recommend(ASKED)
+    heard = generator.model.listen([trace.request["reading"]["instruction"]]).demand[0].tolist()
+    assert trace.demand == pytest.approx(dict(zip(generator.model.listen.tasks, heard, strict=True)))
+    assert json.loads(trace.to_json())["demand"] == pytest.approx(trace.demand)

@@ -187,7 +187,17 @@ class FakeGenerator:
         plain_request = json.loads(request.model_dump_json()) | {"reading": reading}
         timings = {"prompt": 180.0, "prefixes": 41.2, "subsets": 63.7, "fusion": 0.9, "total": 285.8}
         prompt = pd.DataFrame({"position": [0], "kind": ["special"], "text": ["<start>"], "item": [-1]})
-        return Trace(plain_request, prompt, prefixes, subsets.drop(columns=["plain"]), fused, sigma, notes, timings)
+        return Trace(
+            plain_request,
+            prompt,
+            prefixes,
+            subsets.drop(columns=["plain"]),
+            fused,
+            sigma,
+            notes,
+            timings,
+            {"JustForYou": 0.9, "Discover": 0.1},
+        )
 
     def _subsets(self, kept: pd.DataFrame, legal: np.ndarray, rng: np.random.Generator, sigma: float,
                  fusion: FusionSettings) -> pd.DataFrame:  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backend.data import schema as c
 from backend.errors import WorkspaceError
-from backend.tokenization.item_store import ItemStore, item_statistics
+from backend.tokenization.item_store import ItemStore, item_names, item_statistics
 from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.tokenization.quantizers import Codebooks
 from backend.tokenization.semantic_ids import health
@@ -111,3 +111,16 @@ def test_statistics_against_hand_counts() -> None:
     expected = (raw - raw.mean(0)) / (raw.std(0) + 1e-6)
     np.testing.assert_allclose(found[:2], expected, rtol=1e-4)
     assert not found[2].any(), "an item that was never bought has no statistics"
+
+
+def test_names_stand_once_each_and_an_empty_field_is_none() -> None:
+    items = pd.DataFrame(
+        {c.TYPE: ["Milk", "Rye", None], c.CATEGORY: ["Milk", "Breads", "Breads"], c.DEPARTMENT: ["Grocery", "", "Grocery"]}
+    )
+    names, rows = item_names(items)
+    assert sorted(names) == ["Breads", "Grocery", "Milk", "Rye"]
+    told = [[names[row] if row >= 0 else None for row in own] for own in rows.tolist()]
+    assert told == [["Milk", "Milk", "Grocery"], ["Rye", "Breads", None], [None, "Breads", "Grocery"]]
+    full = item_names(items.iloc[:1])
+    assert full[0] == ["Grocery", "Milk"]
+    assert full[1].tolist() == [[1, 1, 0]]
