@@ -14,7 +14,7 @@ from backend.bars import bars, jsonable, show, table, write_json
 from backend.cli import EXPERIMENTS
 from backend.commands.options import changes_of
 from backend.errors import RequestError
-from backend.progress import CancelToken
+from backend.progress import CancelToken, Report
 from backend.settings import Settings
 
 _MEASURED = ("wordings", "cold-start")  # experiments that are no table of variants
@@ -52,12 +52,37 @@ def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int
     from backend.experiments.making import settings_of
 
     start = _changed(settings_of(workspace), args.set)
+    if args.what in _MEASURED and (args.only or len(seeds) > 1 or args.finished):
+        raise RequestError(f"{args.what} is no table of variants", "--only, --seeds, --finished", "leave them out")
     with bars() as report:
+        if args.what == "cold-start":
+            from backend.experiments.cold import cold_start
+            from backend.experiments.tables import Variant
+
+            settings = Variant("held items").settings(start, args.minutes)
+            settings = settings.model_copy(update={"seed": seeds[0]}) if seeds else settings
+            return cold_start(workspace, folder, settings, args.split, args.limit, report, cancel)
+        if args.what == "wordings":
+            return _wordings(workspace, args, report, cancel)
         from backend.experiments.comparing import compare, plans
         from backend.experiments.tables import read_table
 
         planned = plans(workspace, read_table(args.what, args.only), folder, args.minutes, seeds, start)
         return compare(workspace, planned, args.split, args.limit, args.what == "ablations", args.finished, report, cancel)
+
+
+def _wordings(workspace: Any, args: argparse.Namespace, report: Report, cancel: CancelToken) -> dict[str, Any]:
+    if args.minutes is not None or args.set:
+        raise RequestError("wordings trains nothing", "--minutes, --set", "leave them out")
+    from backend.evaluation.questions import questions
+    from backend.evaluation.wordings import measure_wordings
+    from backend.experiments.cold import fusion_of
+    from backend.generation.generator import load_generator
+
+    asked = questions(workspace, args.split, args.limit, report=report)
+    fusion = fusion_of(workspace)
+    found = measure_wordings(load_generator(workspace, asked.dataset), asked, fusion, report, cancel)
+    return {**found, "split": args.split, "fusion": fusion.model_dump(mode="json")}
 
 
 def _changed(settings: Settings, texts: list[str]) -> Settings:
