@@ -48,9 +48,7 @@ def test_what_trains_has_never_heard_of_them(tiny_dataset: Dataset, divided: Hel
     assert sorted(before) == sorted(known.items[c.ITEM].to_numpy()[known.events[c.EVENT_ITEM]])
 
 
-def test_they_join_behind_and_are_bought_for_the_first_time(
-    tiny_dataset: Dataset, divided: HeldItems, parts: Split
-) -> None:
+def test_they_join_behind_and_are_bought_for_the_first_time(tiny_dataset: Dataset, divided: HeldItems, parts: Split) -> None:
     joined, known = divided.joined, divided.known
     assert joined.items.head(known.n_items)[c.ITEM].tolist() == known.items[c.ITEM].tolist()
     new = joined.events[divided.held[joined.events[c.EVENT_ITEM].to_numpy()]]

@@ -76,7 +76,7 @@ def test_a_bad_table_is_one_clear_error(text: str, words: str, tmp_path: Path) -
 
 
 def test_an_impossible_setting_names_the_variant() -> None:
-    with pytest.raises(RequestError, match="variant 'odd': model.hiden"):
+    with pytest.raises(RequestError, match=r"variant 'odd': model\.hiden"):
         Variant("odd", {"model": {"hiden": 3}}).settings(Settings())
     with pytest.raises(RequestError, match="impossible setting"):
         Variant("odd", {"modle": {"hidden": 3}}).settings(Settings())
