@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from backend.bars import bars, jsonable, show, table, write_json
 from backend.cli import EXPERIMENTS
 from backend.commands.options import changes_of
-from backend.errors import RequestError
+from backend.errors import RequestError, WorkspaceError
 from backend.progress import CancelToken, Report
 from backend.settings import Settings
 
@@ -38,6 +38,8 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
     for stage in ("dataset", "grounding", "tokens", "model"):
         workspace.fresh_stage(stage)
     folder = Path(args.variants) if args.variants else workspace.path / "variants"
+    if workspace.read_only and not args.variants and args.what != "wordings":
+        raise WorkspaceError("the demo workspace is read-only", str(workspace.path), "name a folder with --variants DIR")
     found = _run(args, workspace, folder, seeds, cancel)
     found["command"] = _command(args)
     if target:

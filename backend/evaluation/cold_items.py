@@ -26,7 +26,7 @@ from backend.evaluation.components import compute
 from backend.evaluation.protocol import DIFFERENCE_COLUMNS, RESULT_COLUMNS, difference_rows, result_rows
 from backend.evaluation.sigma import SigmaRecommender
 from backend.generation.generator import Generator
-from backend.model.loading import load_model, text_grounder
+from backend.model.loading import listener, load_model, text_grounder
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import FusionSettings
 from backend.tokenization.choose import load_quantizer
@@ -85,6 +85,8 @@ def joined_generator(workspace: Workspace, known: Dataset, joined: Dataset) -> G
     text = text_grounder(workspace)(new[schema.TEXT].tolist()).numpy()
     codes = load_quantizer(workspace.stage("tokens").arrays("codebooks")).encode(text)
     model.set_store(store.add(text, codes, name_of=_names_of(known.items, new, store)))
+    stage = workspace.stage("model")  # what is said of the new items is heard with their names in mind
+    model.listen = listener(workspace, joined, stage.arrays("demand"), stage.manifest["settings"]["train"]["tasks"])
     return Generator(model.eval(), joined)
 
 

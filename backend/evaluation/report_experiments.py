@@ -76,7 +76,11 @@ def ablations(data: Mapping[str, Any]) -> str:
         _grid([row for row in _of(data["results"], "hr") if row["recommender"] == "SIGMA"], "HR@10", interval),
     ]
     for metric, name in (("hr", "HR"), ("ndcg", "NDCG")):
-        rows = _of(data["differences"], metric)
+        rows = [
+            row
+            for row in _of(data["differences"], metric)
+            if row["recommender"] in data["others"] or "SIGMA, " in row["recommender"]
+        ]
         if rows:
             parts += ["", _grid(rows, f"{name}@10, minus SIGMA", change)]
     return "\n".join([*parts, "", _trainings(data), "", provenance(data)])
@@ -84,7 +88,7 @@ def ablations(data: Mapping[str, Any]) -> str:
 
 def trained(data: Mapping[str, Any]) -> str:
     """Means of systems that were trained within a budget, differences from the first, and the trainings."""
-    rows = _of(data["differences"], "hr")
+    rows = [row for row in _of(data["differences"], "hr") if row["recommender"] in data["others"]]
     parts = [_about(data), "", _means(data), "", _means(data, "ndcg", name="NDCG")]
     parts += ["", _grid(rows, "HR@10, minus SIGMA", change)] if rows else []
     return "\n".join([*parts, "", _trainings(data), "", provenance(data)])

@@ -23,13 +23,13 @@ from backend.evaluation.intervals import RESAMPLES
 from backend.evaluation.questions import TUNING_HOUSEHOLDS, SplitName, questions
 from backend.generation.generator import load_generator
 from backend.grounding.encoders import shared_text_encoder
-from backend.instructions.trained import tasks_of
+from backend.instructions.tasks import registry
+from backend.instructions.trained import trained_tasks
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings, Settings
 from backend.workspace import Workspace, provenance
 
 SHARE = 0.05  # of the items that are held out
-_UNFIT = {"Season", "Holiday"}  # need households held out too; not asked here
 
 
 def cold_start(
@@ -110,7 +110,8 @@ def _items(
     joined, seed = divided.joined, settings.seed
     generator = joined_generator(target, divided.known, joined)
     parts = split(joined, settings.data)
-    tasks = {name: task for name, task in tasks_of(target, joined, parts.train_events).items() if name not in _UNFIT}
+    trained = trained_tasks(target)
+    tasks = {name: task for name, task in registry(joined).items() if name in trained}  # those whose labels count nothing
     validation = build_cases(joined, parts.validation.head(min(limit or TUNING_HOUSEHOLDS, TUNING_HOUSEHOLDS)), tasks, seed)
     tuned = tune_fusion(
         generator, compute(generator, validation, report=report, cancel=cancel), validation, START, report, cancel

@@ -16,17 +16,21 @@ import pandas as pd
 from backend.errors import RequestError, WorkspaceError
 from backend.evaluation import OURS
 from backend.evaluation.answering import answering
+from backend.evaluation.baselines import fit
+from backend.evaluation.cases import Case
 from backend.evaluation.protocol import evaluate
 from backend.evaluation.questions import Questions, SplitName, questions
 from backend.evaluation.seeds import each_seed, over_seeds
 from backend.evaluation.stored_lists import StoredLists, ask, keep, kept
 from backend.experiments.making import folder_name, make, settings_of
 from backend.experiments.tables import Variant
+from backend.pipeline import model_settings
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import Settings
 from backend.workspace import Workspace, fingerprint
 
 _LISTS = "lists.safetensors"
+_ANCHORS = ("popularity", "own frequency + popularity")  # baselines that tell how high a table stands; the rest is `evaluate`'s
 _LISTS_VERSION = 1  # raised when recommenders are added or the lists' order changes
 
 
@@ -119,7 +123,7 @@ def compare(
         workspace = Workspace(plan.folder) if finished else make(base, plan.folder, plan.settings, report, cancel)
         if asked is None:  # the whole system's questions are everybody's
             asked = questions(workspace, split_name, limit, report=report)
-        lists, about = _answers(plan, workspace, asked, limit, step3 and plan.recommender == OURS, report, cancel)
+        lists, about = _answers(plan, workspace, asked, step3 and plan.recommender == OURS, report, cancel)
         answers[plan.recommender] = lists
         trainings.append({"variant": plan.variant.name, "seed": plan.seed, **about})
         done.append(plan)
@@ -131,14 +135,15 @@ def compare(
 
 def _is_finished(plan: Plan) -> bool:
     workspace = Workspace(plan.folder)
-    return workspace.has("model") and not workspace.stale("model") and (plan.folder / _LISTS).is_file()
+    if not (workspace.has("model") and (plan.folder / _LISTS).is_file()) or workspace.stale("model"):
+        return False
+    return bool(workspace.stage("model").manifest["settings"] == model_settings(plan.settings))
 
 
 def _answers(
     plan: Plan,
     workspace: Workspace,
     asked: Questions,
-    limit: int | None,
     step3: bool,
     report: Report,
     cancel: CancelToken | None,
@@ -146,9 +151,15 @@ def _answers(
     """A model's lists and what is to be said of its training, kept or asked now."""
     model = workspace.fresh_stage("model")
     belongs_to = fingerprint(
-        {"model": model.fingerprint, "split": asked.split, "limit": limit, "step3": step3, "version": _LISTS_VERSION,
-         "name": plan.recommender, "cases": len(asked.asked)}
-    )  # fmt: skip
+        {
+            "model": model.fingerprint,
+            "name": plan.recommender,
+            "step3": step3,
+            "version": _LISTS_VERSION,
+            "validation": _told(asked.validation),
+            "asked": _told(asked.asked),
+        }
+    )
     path = plan.folder / _LISTS
     found = kept(path, asked.asked, belongs_to)
     if found is not None:
@@ -169,6 +180,11 @@ def _answers(
     return lists, about
 
 
+def _told(cases: Sequence[Case]) -> list[tuple[int, int, str, str]]:
+    """What was asked of whom: other wordings or other households are other questions."""
+    return [(case.user, case.start, case.task, case.instruction) for case in cases]
+
+
 def _measure(
     asked: Questions,
     done: Sequence[Plan],
@@ -177,7 +193,8 @@ def _measure(
     report: Report,
     cancel: CancelToken | None,
 ) -> dict[str, Any]:
-    everyone = [each for lists in answers.values() for each in lists]
+    anchors = ask([fit(name, asked.dataset, asked.parts) for name in _ANCHORS], asked.asked, report, cancel)
+    everyone = [*(each for lists in answers.values() for each in lists), *anchors]
     measured = evaluate(
         everyone,
         asked.asked,
@@ -193,7 +210,7 @@ def _measure(
         systems.setdefault(plan.variant.name, []).append(plan.recommender)
     whole = answers[OURS][0].name
     systems |= {each.name: [each.name] for each in answers[OURS] if each.name != whole}  # step 3 changes the first training alone
-    results, differences = over_seeds(measured, systems, OURS)
+    results, differences = over_seeds(measured, systems | {name: [name] for name in _ANCHORS}, OURS)
     if len(systems[OURS]) > 1:  # … so it is compared with that one
         changed = {name: own for name, own in systems.items() if name.startswith(f"{OURS},")}
         alone = over_seeds(measured, {OURS: [whole], **changed}, OURS)[1]
