@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from backend.data import schema
+from backend.data.households import UNKNOWN
 from backend.evaluation import OURS
 from backend.evaluation.baselines import fit
 from backend.evaluation.cases import Case
@@ -55,8 +56,7 @@ def measure_cold_users(
     lists += ask(
         [fit(name, asked.dataset, asked.parts, report=report, cancel=cancel) for name in _BASELINES], cold, report, cancel
     )
-    about = asked.dataset.users[schema.PROFILE]
-    known = (about != about.mode().iat[0]).to_numpy()  # the one sentence that many share says that nothing is known
+    known = ~asked.dataset.users[schema.PROFILE].isin(["", UNKNOWN]).to_numpy()
     results: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     for view, chosen in ((PROFILE_ONLY, cold), (KNOWN_PROFILE, [case for case in cold if known[case.user]])):

@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -48,7 +50,7 @@ def settings_of(workspace: Workspace) -> Settings:
         ) from error
 
 
-def _without_seed(settings: dict) -> dict:
+def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "seed"}
 
 

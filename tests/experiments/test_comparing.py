@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,8 @@ def test_started_again_it_keeps_everything(base: Workspace, table: tuple[list[Pl
     assert {path: path.stat().st_mtime_ns for path in (base.path / "variants").rglob("*.safetensors")} == times
     assert not {"training", "components"} & {event.stage for event in stages}
     assert {key: again[key] for key in again if key != "date"} == {key: found[key] for key in found if key != "date"}
-    finished = compare(base, [*planned, planned[1].__class__(**{**vars(planned[1]), "folder": base.path / "none", "recommender": "late"})],
-                       limit=6, step3=True, finished=True)  # fmt: skip
+    late = replace(planned[1], folder=base.path / "none", recommender="late")
+    finished = compare(base, [*planned, late], limit=6, step3=True, finished=True)
     assert finished["others"] == ["ID only"]  # what is not finished is left out
     with pytest.raises(WorkspaceError, match="nothing is finished yet"):
         compare(base, [Plan(VARIANTS[0], 7, Settings(), base.path / "none", "SIGMA")], finished=True)
