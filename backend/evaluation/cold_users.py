@@ -22,6 +22,7 @@ from backend.evaluation.protocol import evaluate
 from backend.evaluation.questions import Questions
 from backend.evaluation.sigma import SigmaRecommender
 from backend.evaluation.stored_lists import StoredLists, ask
+from backend.frames import records
 from backend.generation.generator import Generator
 from backend.progress import CancelToken, Report, silent
 from backend.settings import FusionSettings
@@ -67,6 +68,6 @@ def measure_cold_users(
         table, pairs = run.results, run.differences
         table = table[(table["slice"] == "all") & table["metric"].isin(["hr", "ndcg", "constraint"]) & table["k"].isin([10, 20])]
         pairs = pairs[(pairs["recommender"] == OURS) & pairs["metric"].isin(["hr", "ndcg"]) & (pairs["k"] == 10)]
-        results += table.assign(view=view).to_dict("records")
-        differences += pairs.assign(view=view).to_dict("records")
+        results += records(table.assign(view=view))
+        differences += records(pairs.assign(view=view))
     return {"results": results, "differences": differences}

@@ -15,6 +15,7 @@ import pandas as pd
 
 from backend.evaluation.intervals import intervals, resample_counts
 from backend.evaluation.protocol import DIFFERENCE_COLUMNS, RESULT_COLUMNS, Evaluation
+from backend.frames import records
 
 _KEPT = ("hr", "ndcg", "recall", "constraint", "breadth")
 
@@ -56,5 +57,8 @@ def over_seeds(
 def each_seed(measured: Evaluation, recommender: str, column: str = "hr@10") -> dict[str, float]:
     """A recommender's mean of one figure on each "task" or "task, new"."""
     part = measured.examples[measured.examples["recommender"] == recommender]
-    means = part.groupby(["task", "view"], sort=False)[column].mean()
-    return {f"{task}{'' if view == 'all' else f', {view}'}": round(float(value), 4) for (task, view), value in means.items()}
+    means = part.groupby(["task", "view"], sort=False)[column].mean().reset_index()
+    return {
+        f"{row['task']}{'' if row['view'] == 'all' else ', ' + row['view']}": round(float(row[column]), 4)
+        for row in records(means)
+    }

@@ -28,7 +28,7 @@ from backend.workspace import disk_error
 LENGTH = max(metrics.KS)
 
 
-@dataclass(frozen=True)
+@dataclass
 class StoredLists:
     """Lists of one recommender, found by household, basket, task and view.
 
