@@ -172,7 +172,6 @@ def _answers(
         "contexts seen": model.metrics["steps"] * plan.settings.train.batch,
         "trained parameters": model.metrics["trained_parameters"],
         "parameters": model.metrics["parameters"],
-        "peak memory (MiB)": model.metrics["peak_memory_mb"],
         "fusion": ours.tuned.best.model_dump(mode="json"),
     }
     lists = ask(ours.recommenders, asked.asked, report, cancel)
