@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,20 @@ def settings_of(args: argparse.Namespace) -> Settings:
         changes["data"] = data
     if getattr(args, "backbone", None):
         changes["model"] = {"backbone": args.backbone}
-    for text in args.set:
+    for section, change in changes_of(args.set).items():
+        both = isinstance(change, dict) and isinstance(changes.get(section), dict)
+        changes[section] = {**changes[section], **change} if both else change
+    return load_preset(args.preset, **changes)
+
+
+def changes_of(texts: Sequence[str]) -> dict[str, Any]:
+    """What --set changes: section → field → value; the later ones win.
+
+    Raises:
+        RequestError: a text that is no setting.
+    """
+    changes: dict[str, Any] = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         section, dot, field = name.strip().partition(".")
         if not equals or not section or (dot and not field):
@@ -50,7 +64,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
             raise RequestError(f"{section} has no fields", f"--set {text[:60]}", "write it as SECTION.FIELD=VALUE")
         else:
             changes[section][field] = _value(value)
-    return load_preset(args.preset, **changes)
+    return changes
 
 
 def _value(text: str) -> Any:
