@@ -1,45 +1,33 @@
 """The stage `jd` of a workspace: the second recipe's item codes, vocabulary and weights, made from the dataset and the grounded vectors.
 
-A workspace is whole without it. `train_jd` writes it, `load_jd` opens it; the loop, its checkpoints and its limits are those of the first recipe.
+A workspace is whole without it. The loop, its checkpoints and its limits are those of the first recipe; `model.jd_loading` opens what
+is written here.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
 
 from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.data.store import dataset_settings, open_dataset
-from backend.errors import WorkspaceError
 from backend.instructions.jd_prompts import all_texts
-from backend.model.full_sid import FullSidModel, build_model, load_trained
+from backend.model.full_sid import build_model
 from backend.model.item_words import catalogue_tokenizer, safe
 from backend.model.jd_examples import JdSampler
+from backend.model.jd_loading import STAGE
 from backend.model.training import TrainingResult, train_model, trainable_state
 from backend.pipeline import TRAINING_FOLDER, peak_memory_mb, training_contexts
 from backend.progress import CancelToken, Report, silent
-from backend.settings import JdSettings, Settings, TokenSettings
+from backend.settings import Settings, TokenSettings
 from backend.tokenization.representations import Representation, full_semantic, numeric
 from backend.workspace import Workspace
-
-STAGE = "jd"
-
-
-@dataclass(frozen=True)
-class TrainedJd:
-    """What the stage holds."""
-
-    model: FullSidModel
-    settings: JdSettings
-    fingerprint: str
 
 
 def jd_settings(settings: Settings) -> dict[str, Any]:
@@ -119,27 +107,6 @@ def representation_of(
         return numeric(len(vectors))
     tokens = TokenSettings(quantizer=settings.jd.quantizer)
     return full_semantic(vectors, tokens, settings.seed, report, cancel)[0]
-
-
-def load_jd(workspace: Workspace, dataset: Dataset) -> TrainedJd:
-    """The trained model of the stage.
-
-    Raises:
-        WorkspaceError: missing, stale, damaged, or of another catalogue.
-    """
-    stage = workspace.fresh_stage(STAGE)
-    settings = JdSettings(**stage.manifest["settings"]["jd"])
-    arrays, told = stage.arrays("codes"), stage.json("tokenizer")
-    representation = Representation(told["name"], arrays["codes"], tuple(arrays["sizes"].tolist()))
-    if len(representation.codes) != dataset.n_items:
-        raise WorkspaceError(
-            f"stage jd holds {len(representation.codes)} items, the dataset {dataset.n_items}",
-            str(workspace.path),
-            "train it again",
-        )
-    names = dataset.items[c.TITLE].tolist()
-    model = build_model(settings, representation, names, Tokenizer.from_str(told["tokenizer"]))
-    return TrainedJd(load_trained(model, stage.path / "model.safetensors"), settings, stage.fingerprint)
 
 
 def _texts(dataset: Dataset) -> list[str]:

@@ -112,10 +112,13 @@ class JdSettings(Frozen):
     hidden: int = Field(192, ge=8)  # nano: width
     heads: int = Field(6, ge=1)  # nano: attention heads
     lora_rank: int = Field(16, ge=1)  # LoRA rank for pretrained backbones; the new rows train in full beside it
-    history_items: int = Field(20, ge=1)  # distinct items of the history in the prompt, the most telling ones
+    history_items: int = Field(16, ge=1)  # distinct items of the history in the prompt, the most telling ones
     order: Literal["weight", "time"] = "weight"  # of the history: the most telling item last (ours), or by time as in the article
     language: Literal["en", "zh", "both"] = "en"  # of the prompts
     profile: bool = True  # the profile sentence stands in the prompt (an ablation)
+    dense: bool = (
+        True  # ours: the codes of the history's items behind their first are learned too, which teaches how items are written
+    )
     alignment: int = Field(2, ge=0)  # SID → title and title → SID samples beside each context; 0 = none (an ablation)
     contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(8, ge=1)  # items of a basket that are packed behind one prompt (they see the prompt, not each other)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import torch
 from backend.data import schema as c
 from backend.data.history import History
 from backend.data.schema import Dataset
+from backend.data.store import open_dataset
 from backend.errors import RequestError
 from backend.generation.asked import combined, filters_json, total_notes, within_total
 from backend.generation.causal import CodeDecoder
@@ -29,19 +31,23 @@ from backend.generation.logits_processor import own_settings
 from backend.generation.request import Request
 from backend.generation.searched import Ended, beams_of, free, searched
 from backend.generation.shopper import Shopper, Shoppers
-from backend.instructions.catalogue import Catalogue
+from backend.grounding.encoders import shared_text_encoder
+from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.jd_prompts import Piece, item_prompt, jd_wordings, languages, title_prompt
 from backend.instructions.reading import read
 from backend.instructions.templates import sanitise
+from backend.instructions.trained import trained_tasks
+from backend.instructions.wording_vectors import remembering
 from backend.model.full_sid import FullSidModel
 from backend.model.item_words import safe
 from backend.model.jd_examples import ask
+from backend.model.jd_loading import load_jd
 from backend.settings import JdSettings
 from backend.tokenization.prefixes import prefix_name
 from backend.tokenization.trie import NodeMask
 from backend.turns import Turns
+from backend.workspace import Workspace
 
-DEFAULT_INSTRUCTION = "What should I put in my cart next?"
 ONE_TASK = "this recipe predicts the next item from the history; of the instruction it takes the filters alone"
 _LONGEST_TITLE = 40  # tokens
 
@@ -64,6 +70,14 @@ class JdTrace:
     fused: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The whole trace as one JSON document."""
+        frames = {name: getattr(self, name) for name in ("prompt", "nodes", "constrained", "free", "fused")}
+        told = {name: json.loads(frame.to_json(orient="records")) for name, frame in frames.items()}
+        return json.dumps(
+            {"recipe": "jd", "request": self.request, "notes": self.notes, "timings_ms": self.timings_ms, **told}, indent=1
+        )
 
 
 @dataclass(frozen=True)
@@ -244,3 +258,16 @@ def _ms(since: float) -> float:
 
 def _nothing(depth: int) -> Found:
     return Found(np.zeros((0, depth), np.int64), np.zeros(0, np.intp), np.zeros(0, np.float32))
+
+
+def load_jd_generator(workspace: Workspace, dataset: Dataset | None = None) -> JdGenerator:
+    """The generator of a workspace's second recipe.
+
+    Raises:
+        WorkspaceError: the stage is missing, stale, damaged, or of another catalogue.
+    """
+    dataset = dataset or open_dataset(workspace)
+    trained = load_jd(workspace, dataset)
+    names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
+    encode = remembering(shared_text_encoder().encode)
+    return JdGenerator(trained.model, trained.settings, dataset, prepare(dataset, encode, names, trained_tasks(workspace)))

@@ -51,6 +51,14 @@ class Row:
         """A prompt that all branches see."""
         self._put(ids, 0, 0)
 
+    def dense(self, places: Sequence[tuple[int, int]]) -> None:
+        """The tokens of the prompt's items behind their first, from those before; together they weigh as much as the targets."""
+        total = sum(stop - start - 1 for start, stop in places)
+        for start, stop in places:
+            self.asked += [
+                (place - 1, self.ids[place], (stop - start) / max(total, 1), False) for place in range(start + 1, stop)
+            ]
+
     def target(self, answer: Sequence[int], weight: float) -> None:
         """An answer to the shared prompt, as a branch of its own."""
         prompt = self.branch.count(0)

@@ -103,8 +103,15 @@ class ItemWords:
             codes = codes[: int((codes > 0).sum()) + 1]
         return [int(self.levels[level][code]) for level, code in enumerate(codes)]
 
-    def prompt(self, pieces: Sequence[Piece]) -> list[int]:
-        """Tokens of a prompt. Shape: (tokens,)."""
+    def prompt(self, pieces: Sequence[Piece], places: list[tuple[int, int]] | None = None) -> list[int]:
+        """Tokens of a prompt.
+
+        Args:
+            places: filled with (first, behind the last) token of each item.
+
+        Shape:
+            returns: (tokens,).
+        """
         ids: list[int] = []
         after_item = False
         for piece in pieces:
@@ -113,7 +120,10 @@ class ItemWords:
             else:
                 if after_item and self.separated:
                     ids += self.text(", ")
-                ids += self.item(piece)
+                own = self.item(piece)
+                if places is not None:
+                    places.append((len(ids), len(ids) + len(own)))
+                ids += own
             after_item = not isinstance(piece, str)
         return ids
 

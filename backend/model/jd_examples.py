@@ -92,7 +92,10 @@ class JdSampler:
         pieces = next_prompt(_any(jd_wordings("next", language), rng), language, profile, history, said)
         chosen = rng.permutation(np.unique(self.histories.items[start:stop]))[: self.settings.targets]
         row = Row()
-        row.shared(self.words.prompt(pieces))
+        places: list[tuple[int, int]] = []
+        row.shared(self.words.prompt(pieces, places))
+        if self.settings.dense:
+            row.dense(places)
         for item in chosen.tolist():
             row.target(self.words.answer(item), 1.0 / len(chosen))
         return row
