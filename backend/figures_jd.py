@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -26,7 +27,9 @@ def drawn(nodes: pd.DataFrame, most: int = 20) -> pd.DataFrame:
     Returns:
         the nodes with `row` (0 = top); a node that leads on stands in the middle of what it leads to.
     """
-    depth = int(nodes["level"].max()) if len(nodes) else 0
+    if nodes.empty:
+        return nodes.assign(row=np.zeros(0))
+    depth = int(nodes["level"].max())
     kept = nodes[nodes["kept"]]
     finals = kept[kept["level"] == depth].nlargest(most, "path")
     ways = {"·".join(sid.split("·")[:length]) for sid in finals["sid"] for length in range(1, depth + 1)}
@@ -92,14 +95,13 @@ def beam_tree(shown: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
             }
         )  # fmt: skip
     rows_drawn = int(shown["row"].max()) + 1 if len(shown) else 1
-    figure = go.Figure({"data": traces}, skip_invalid=False)
-    figure.update_layout(
-        height=90 + _ROW * rows_drawn, margin={"l": 4, "r": 150, "t": 28, "b": 4}, hoverlabel={"align": "left"},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}, plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
-        xaxis={"visible": False, "range": [-0.1, depth + 0.3], "fixedrange": True},
-        yaxis={"visible": False, "autorange": "reversed", "fixedrange": True},
-    )  # fmt: skip
-    return figure
+    layout = {
+        "height": 90 + _ROW * rows_drawn, "margin": {"l": 4, "r": 150, "t": 28, "b": 4}, "hoverlabel": {"align": "left"},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}, "plot_bgcolor": "rgba(0,0,0,0)", "paper_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": {"visible": False, "range": [-0.1, depth + 0.3], "fixedrange": True},
+        "yaxis": {"visible": False, "autorange": "reversed", "fixedrange": True},
+    }  # fmt: skip
+    return go.Figure({"data": traces, "layout": layout})
 
 
 def steps(way: pd.DataFrame) -> go.Figure:
@@ -121,13 +123,12 @@ def steps(way: pd.DataFrame) -> go.Figure:
         }
         for column, title, colour in (("before", "before the constraint", FAINT), ("after", "after it", ACCENT))
     ]  # fmt: skip
-    figure = go.Figure({"data": bars}, skip_invalid=False)
-    figure.update_layout(
-        height=230, barmode="group", margin={"l": 4, "r": 4, "t": 30, "b": 4}, bargap=0.35,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}, plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
-        yaxis={"visible": False, "range": [0, 1.15]}, xaxis={"type": "category", "fixedrange": True},
-    )  # fmt: skip
-    return figure
+    layout = {
+        "height": 230, "barmode": "group", "margin": {"l": 4, "r": 4, "t": 30, "b": 4}, "bargap": 0.35,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}, "plot_bgcolor": "rgba(0,0,0,0)", "paper_bgcolor": "rgba(0,0,0,0)",
+        "yaxis": {"visible": False, "range": [0, 1.15]}, "xaxis": {"type": "category", "fixedrange": True},
+    }  # fmt: skip
+    return go.Figure({"data": bars, "layout": layout})
 
 
 def _label(row: Mapping[str, Any], depth: int, titles: Mapping[str, str]) -> str:

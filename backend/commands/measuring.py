@@ -64,9 +64,11 @@ def _evaluate_jd(
         return
     sides = {name: "right" if name in ("beams", "n", "of") else "left" for name in measured["rows"][0]}
     rows = [[cell(value) for value in row.values()] for row in measured["rows"]]
+    wanted = ("hr", "ndcg", "recall")
+    headline = [row for row in measured["results"] if row["slice"] == "all" and row["k"] == 10 and row["metric"] in wanted]
     show(
         out,
-        _headline(measured["results"], f"{args.split} split, next item, 95 % bootstrap intervals"),
+        _headline(headline, f"{args.split} split, next item, 95 % bootstrap intervals"),
         "",
         table(sides, rows, "beams and translations"),
     )

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -144,4 +143,4 @@ class ItemWords:
 
 def safe(text: str) -> str:
     """A text of the tables that cannot forge a token; empty stays empty."""
-    return sanitise(text[:2000], "title") if re.search(r"\w", text) else ""
+    return sanitise(text[:2000], "title") if any(mark.isalnum() for mark in text[:2000]) else ""

@@ -70,6 +70,8 @@ def section(bench: Workbench, found: JdAnswer) -> None:
     titles = _titles(bench, trace.constrained)
     with left:
         st.subheader("Beam tree", anchor=False)
+        if trace.nodes.empty:
+            st.caption("There was nothing to search.")
         shown = figures_jd.drawn(trace.nodes)
         st.plotly_chart(figures_jd.beam_tree(shown, titles), key="jd-tree", config=CHART,
                         alt="The beam's tree, one column a level: kept codes filled, pruned ones hollow, impossible ones crossed.")  # fmt: skip
