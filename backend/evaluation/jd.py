@@ -127,7 +127,7 @@ def evaluate_jd(
         for beams in (BEAMS if name == "JD" else BEAMS[:1])
         for along in (True, False)
     ]
-    references = [fit(name, dataset, parts, report=report, cancel=cancel) for name in baselines]
+    references: list[Any] = [fit(name, dataset, parts, report=report, cancel=cancel) for name in baselines]
     measured = evaluate(
         [*asked, *references], cases, dataset, parts, references=[asked[0].name, *baselines], seed=seed, report=report, cancel=cancel,
         vectors=workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32),
@@ -185,7 +185,8 @@ def translations(
 ) -> list[dict[str, Any]]:
     """How well titles are told from SIDs and SIDs from titles, over items drawn evenly from the catalogue."""
     items = np.random.default_rng(seed).permutation(generator.dataset.n_items)[:n].tolist()
-    first, among, unbound, exact, overlap = 0, 0, 0, 0, []
+    first, among, unbound, exact = 0, 0, 0, 0
+    overlap: list[float] = []
     for done, item in enumerate(items, start=1):
         if cancel is not None:
             cancel.check()

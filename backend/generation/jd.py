@@ -180,7 +180,7 @@ class JdGenerator:
             fused, spent = within_total(fused, price, asked.max_total, top)
             notes += total_notes(len(fused), top, spent, asked.max_total)
         fused = fused.head(top)
-        codes = self.words.representation.codes[fused["item"]]
+        codes = self.words.representation.codes[fused["item"].to_numpy(np.int64)]
         leaves = self.trie.walk(codes)
         fused["sid"] = [prefix_name(row) for row in codes]
         fused["shared"] = np.diff(self.trie.leaf_first)[leaves] if len(fused) else 0

@@ -56,7 +56,7 @@ def answer(bench: Workbench, asked: Request) -> JdAnswer:
         with st.spinner(told):
             kept = (key, bench.jd.recommend(asked))
         st.session_state["jd-answer"] = kept
-    return kept[1]  # type: ignore[no-any-return]
+    return kept[1]
 
 
 def section(bench: Workbench, found: JdAnswer) -> None:
@@ -114,7 +114,7 @@ def _sigma(bench: Workbench, asked: Request) -> Recommendation:
     if kept is None or kept[0] != key:
         kept = (key, bench.recommend(asked))
         st.session_state["answer"] = kept
-    return kept[1]  # type: ignore[no-any-return]
+    return kept[1]
 
 
 def _titles(bench: Workbench, beams: pd.DataFrame) -> dict[str, str]:

@@ -42,7 +42,7 @@ class Known:
 
 def cases_of(dataset: Dataset) -> list:
     parts = split(dataset, DataSettings())
-    tasks = registry(dataset, parts.train_events)
+    tasks = registry(dataset)
     return build_cases(dataset, parts.validation.head(8), {"JustForYou": tasks["JustForYou"]}, 7)
 
 
