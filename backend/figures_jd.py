@@ -90,7 +90,8 @@ def beam_tree(shown: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
                 "x": [row["level"] for row in rows], "y": [row["row"] for row in rows], "mode": "markers+text",
                 "marker": {"color": colours, "symbol": symbol, "size": [6 + 9 * min(1.0, row["before"] * 2) for row in rows],
                            "line": {"color": colours, "width": 1.6}},
-                "text": [_label(row, depth, titles) for row in rows], "textposition": "middle right", "textfont": {"size": 10},
+                "text": [_label(row, depth, titles) for row in rows], "textposition": ["middle right" if row["level"] == depth else "top center" for row in rows],
+                "textfont": {"size": 10},
                 "hovertext": [_hover(row, titles) for row in rows], "hoverinfo": "text", "cliponaxis": False,
             }
         )  # fmt: skip

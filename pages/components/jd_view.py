@@ -154,7 +154,8 @@ def _way(nodes: pd.DataFrame, beams: pd.DataFrame, titles: Mapping[str, str]) ->
     way = nodes[nodes["sid"].isin(["·".join(parts[:length]) for length in range(1, len(parts) + 1)])].sort_values("level")
     st.plotly_chart(figures_jd.steps(way), key="jd-steps", config=CHART,
                     alt="Probability of each code before and after the constraint, with the number of legal continuations.")  # fmt: skip
-    lost = 1 - float((way["before"] / way["after"].clip(lower=1e-12)).prod())
+    before, after = way["before"].to_numpy(float), way["after"].to_numpy(float)
+    lost = 1 - float((before / after.clip(min=1e-12)).prod())
     st.html(f'<div class="sg-small">Along this way {lost:.0%} of the probability stood on codes that no allowed item has.</div>')
 
 
@@ -181,5 +182,5 @@ def _line(row: Mapping[str, Any], titles: pd.Series) -> str:
     more = f' <span class="sg-small">+{row["shared"] - 1} more</span>' if row["shared"] > 1 else ""
     return (
         f'<div class="sg-row" title="P {esc(three(row["path"]))}, log P {row["log_p"]:.2f}"><span class="sg-small">{row["rank"]}</span>'
-        f'{chips.sid(str(row["sid"]))}<span class="sg-small">{esc(three(row["path"]))}</span><span>{told}{more}</span></div>'
+        f'{chips.sid(str(row["sid"]))}<span class="sg-small">{esc(three(row["path"]))}</span><span style="font-size:.85rem">{told}{more}</span></div>'
     )
