@@ -16,6 +16,7 @@ LEVELS = ("#6A70E0", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#8A8F98")  # t
 ILLEGAL = "#D55E00"
 _PRUNED = 3  # nodes of each level that are drawn beside the kept ones, of the legal and of the illegal ones
 _ROW = 15  # pixels
+_SIDE = {True: "middle right", False: "top center"}  # of a label: at the end of a way there is room beside the node
 
 
 def drawn(nodes: pd.DataFrame, most: int = 20) -> pd.DataFrame:
@@ -90,7 +91,7 @@ def beam_tree(shown: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
                 "x": [row["level"] for row in rows], "y": [row["row"] for row in rows], "mode": "markers+text",
                 "marker": {"color": colours, "symbol": symbol, "size": [6 + 9 * min(1.0, row["before"] * 2) for row in rows],
                            "line": {"color": colours, "width": 1.6}},
-                "text": [_label(row, depth, titles) for row in rows], "textposition": ["middle right" if row["level"] == depth else "top center" for row in rows],
+                "text": [_label(row, depth, titles) for row in rows], "textposition": [_SIDE[row["level"] == depth] for row in rows],
                 "textfont": {"size": 10},
                 "hovertext": [_hover(row, titles) for row in rows], "hoverinfo": "text", "cliponaxis": False,
             }
