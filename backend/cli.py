@@ -77,6 +77,7 @@ examples:
   python -m backend train --workspace workspaces/mine --resume
   python -m backend train --workspace workspaces/mine --set train.max_minutes=5
   python -m backend train --workspace workspaces/mine --backbone smollm2 --set model.layers=8
+  python -m backend train --workspace workspaces/mine --recipe jd             (full semantic IDs; settings: jd.…)
   python -m backend train --workspace workspaces/mine --backbone ~/models/Qwen3-0.6B --set model.layers=null""",
     )
     _settings(train)
@@ -96,9 +97,11 @@ examples:
 examples:
   python -m backend evaluate --workspace workspaces/mine --split validation
   python -m backend evaluate --workspace workspaces/mine --compare smollm2=workspaces/smollm2
-  python -m backend evaluate --workspace workspaces/mine --split test --limit 200 --json""",
+  python -m backend evaluate --workspace workspaces/mine --split test --limit 200 --json
+  python -m backend evaluate --workspace workspaces/mine --recipe jd --split validation""",
     )
     evaluate.add_argument("--split", choices=("validation", "test"), default="test", help="which window of time (default: test)")
+    evaluate.add_argument("--recipe", choices=RECIPES, default="sigma", help="whose figures (default: sigma)")
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N households, for a first look")
     evaluate.add_argument(
         "--tune", action="store_true",

@@ -118,6 +118,9 @@ def discover(workspace: Workspace | None, folder: Path | None = None) -> Evidenc
             found = _file(path, path.stat().st_mtime_ns)
             if isinstance(found, Evaluation):
                 evaluations[path.stem] = found
+                further = _read(path)  # an evaluation's file may hold rows beside its results
+                if further.get("rows"):
+                    rows[path.stem] = _rows(path.stem, further)
             elif isinstance(found, Rows):
                 rows[found.name] = found
             else:

@@ -102,6 +102,54 @@ class TrainSettings(Frozen):
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
 
 
+class JdSettings(Frozen):
+    """The second recipe, `jd`: every item written out in full, a plain causal language model, alignment with titles (JD §2)."""
+
+    representation: Literal["semantic", "numeric", "title"] = "semantic"  # how an item is written
+    quantizer: Literal["rq-kmeans", "rq-vae"] = "rq-vae"  # what makes the 4 × 256 semantic IDs; rq-vae is the article's
+    backbone: str = "nano"  # nano (from scratch) | smollm2 | a hub id or local folder
+    layers: int | None = 3  # nano: depth; others: keep only the first N layers (None = all)
+    hidden: int = Field(192, ge=8)  # nano: width
+    heads: int = Field(6, ge=1)  # nano: attention heads
+    lora_rank: int = Field(16, ge=1)  # LoRA rank for pretrained backbones; the new rows train in full beside it
+    history_items: int = Field(16, ge=1)  # distinct items of the history in the prompt, the most telling ones
+    order: Literal["weight", "time"] = "weight"  # of the history: the most telling item last (ours), or by time as in the article
+    language: Literal["en", "zh", "both"] = "en"  # of the prompts
+    profile: bool = True  # the profile sentence stands in the prompt (an ablation)
+    dense: bool = (
+        True  # ours: the codes of the history's items behind their first are learned too, which teaches how items are written
+    )
+    alignment: int = Field(2, ge=0)  # SID → title and title → SID samples beside each context; 0 = none (an ablation)
+    contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
+    targets: int = Field(8, ge=1)  # items of a basket that are packed behind one prompt (they see the prompt, not each other)
+    batch: int = Field(16, ge=1)  # contexts in a batch
+    epochs: int = Field(1, ge=1)  # passes over the contexts
+    max_minutes: float | None = 10.0  # stop (cleanly, with the schedule run out) after this wall-clock time
+    lr: float = 3e-3  # peak learning rate of AdamW
+    warmup: float = 0.05  # share of the steps with rising learning rate
+    weight_decay: float = 0.01
+    bf16: bool = False  # autocast to bfloat16
+    checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
+    beams: int = Field(20, ge=1, le=4096)  # beams of the search, 20 in the article
+    normaliser: Literal["full", "legal"] = "full"  # over what a step's probabilities sum up to one
+
+    def train(self) -> TrainSettings:
+        """What the loop reads, as the loop reads it."""
+        own = (
+            "contexts",
+            "targets",
+            "batch",
+            "epochs",
+            "max_minutes",
+            "lr",
+            "warmup",
+            "weight_decay",
+            "bf16",
+            "checkpoint_steps",
+        )
+        return TrainSettings(**{name: getattr(self, name) for name in own}, dropout=0.0)
+
+
 class FusionSettings(Frozen):
     """Three-step generation and adaptive probabilistic fusion (SIGMA §1.4)."""
 
@@ -160,6 +208,7 @@ class Settings(Frozen):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     fusion: FusionSettings = FusionSettings()
+    jd: JdSettings = JdSettings()
 
 
 def preset_names() -> list[str]:

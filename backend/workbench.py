@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from backend import evidence, explain, health, scores
 from backend.answers import Comparison, Recommendation
 from backend.data import schema as s
 from backend.errors import SigmascopeError, WorkspaceError
+from backend.jd_bench import JdBench
 from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import parse_prefix, prefix_name
@@ -251,6 +253,11 @@ class Workbench:
             vectors = Vectors(self.workspace, lambda: self.dataset, self.generator, lambda: self.ready)
             self._space = LatentSpace(vectors, lambda: self.dataset)
         return self._space
+
+    @cached_property
+    def jd(self) -> JdBench:
+        """The second recipe (see `JdBench`)."""
+        return JdBench(self.workspace, lambda: self.dataset)
 
     @property
     def sids(self) -> Sids:

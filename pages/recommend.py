@@ -7,7 +7,7 @@ import streamlit as st
 from backend import figures
 from backend.generation.request import Request
 from backend.workbench import Recommendation, Workbench
-from pages.components import ask, chips, compare, form, shopper, state
+from pages.components import ask, chips, compare, form, jd_view, shopper, state
 from pages.components.navigation import QUESTIONS
 from pages.components.steps import Steps
 from pages.components.style import header
@@ -63,9 +63,19 @@ with state.guard():
         if forced and st.button(f"forced prefix {forced}: let go", icon=":material/close:", key="release"):
             st.session_state["forced"] = None
             st.rerun()
+        recipe = jd_view.switch()
         legend = st.container()
     asked = form.request(defaults, stock)
     params = form.publish(asked, defaults)
+    if recipe == form.JD:
+        if bench.jd.there:
+            found = jd_view.answer(bench, asked)
+            ask.understood(understood, found.reading)
+            jd_view.section(bench, found)
+            jd_view.beside(bench, asked, found)
+        else:
+            jd_view.missing(bench)
+        st.stop()
     if not bench.ready:
         with st.spinner("The model is being loaded; this happens once."):
             bench.generator()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from backend.bars import cell, show, table, write_json
-from backend.commands.options import only_sigma
+from backend.commands.options import known_recipe
 from backend.errors import RequestError
 from backend.progress import CancelToken
 
@@ -22,13 +22,16 @@ MAX_BYTES = 64 << 20
 
 def recommend(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """`recommend`: one list for each instruction. Everything that can be wrong is checked before the model is loaded."""
-    only_sigma(args.recipe)
+    known_recipe(args.recipe)
     texts = [args.instruction] if args.instruction is not None else _lines(args.instructions)
     _check_texts(texts, args.instructions)
     from backend.workbench import Workbench
 
     bench = Workbench.open(args.workspace)
     requests = _requests(bench, texts, args)
+    if args.recipe == "jd":
+        _recommend_jd(bench, requests, args.json, out, cancel)
+        return
     bench.generator()  # loaded before the clock of the first request runs
     for request in requests:
         cancel.check()
@@ -37,6 +40,25 @@ def recommend(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> Non
             write_json(out, as_json(request, answer))
         else:
             show(out, *_drawn(bench, request, answer))
+
+
+def _recommend_jd(bench: Workbench, requests: Sequence[Request], json: bool, out: TextIO, cancel: CancelToken) -> None:
+    """The lists of the second recipe."""
+    bench.jd.generator()
+    for request in requests:
+        cancel.check()
+        answer = bench.jd.recommend(request, free_too=False)
+        if json:
+            write_json(out, as_json(request, answer))
+            continue
+        rows = [
+            [row["rank"], row["title"], row["category"], f"{row['price']:.2f}", row["score"], row["prefix"]]
+            for row in answer.items.to_dict("records")
+        ]
+        sides = {"#": "right", "item": "left", "category": "left", "$": "right", "P": "right", "semantic ID": "left"}
+        steps = " · ".join(f"{name} {value:.0f} ms" for name, value in answer.timings_ms.items() if name != "free beam")
+        who = f"“{request.instruction}” for household {request.user} (recipe jd)"
+        show(out, who, "", table(sides, rows), "", *(f"note: {note}" for note in answer.notes), steps, "")
 
 
 def _lines(name: str) -> list[str]:
@@ -89,7 +111,7 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
         fusion = type(bench.fusion())(**{**bench.fusion().model_dump(), "top": args.top})
     except ValidationError as error:
         raise RequestError(f"{args.top} is no length of a list", "--top", "give a number from 1 to 1000") from error
-    for name in ("grounding", "tokens", "model"):
+    for name in ("grounding", "jd") if args.recipe == "jd" else ("grounding", "tokens", "model"):
         bench.workspace.fresh_stage(name)
     user = bench.example_shopper() if args.user is None else args.user
     people = bench.lookup.people

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from backend.bars import bars, show, write_json
 from backend.commands.looking import stage_table
-from backend.commands.options import LATER, only_sigma, settings_of
+from backend.commands.options import LATER, known_recipe, settings_of
 from backend.errors import RequestError
 from backend.progress import CancelToken
+
+if TYPE_CHECKING:
+    from backend.settings import Settings
+    from backend.workspace import Workspace
 
 
 def build(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
@@ -33,21 +37,40 @@ def build(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
 
 def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """`train`: the model."""
-    only_sigma(args.recipe)
+    known_recipe(args.recipe)
     settings = settings_of(args)
     from backend.data.store import dataset_settings
     from backend.workspace import Workspace
 
     workspace = Workspace.open(args.workspace)
     workspace.check_writable()
-    workspace.fresh_stage("tokens")
+    workspace.fresh_stage("grounding" if args.recipe == "jd" else "tokens")
     # the tables are what they are: the same dates and source as when they were built
     settings = settings.model_copy(update={"data": dataset_settings(workspace)})
+    if args.recipe == "jd":
+        _train_jd(args, out, cancel, workspace, settings)
+        return
     from backend import pipeline
 
     with bars() as report:
         pipeline.train(workspace, settings, report, cancel, resume=args.resume)
     _made(args, out, ("model",), f"next: python -m backend evaluate --workspace {args.workspace}")
+
+
+def _train_jd(args: argparse.Namespace, out: TextIO, cancel: CancelToken, workspace: Workspace, settings: Settings) -> None:
+    """The second recipe's stage."""
+    from backend.health import stage_info
+    from backend.jd_stage import STAGE, train_jd
+
+    if getattr(args, "backbone", None):
+        settings = settings.model_copy(update={"jd": settings.jd.model_copy(update={"backbone": args.backbone})})
+    with bars() as report:
+        train_jd(workspace, settings, report, cancel, resume=args.resume)
+    found = {STAGE: stage_info(workspace, STAGE)}
+    if args.json:
+        write_json(out, {"workspace": str(args.workspace), "stages": {name: vars(stage) for name, stage in found.items()}})
+        return
+    show(out, stage_table(found), "", f"next: python -m backend evaluate --recipe jd --workspace {args.workspace}")
 
 
 def _made(args: argparse.Namespace, out: TextIO, stages: Sequence[str], following: str) -> None:

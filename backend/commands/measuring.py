@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from backend.bars import bars, short, show, table, write_json
+from backend.bars import bars, cell, short, show, table, write_json
 from backend.commands.options import LATER
 from backend.errors import RequestError
 from backend.progress import CancelToken
 
+if TYPE_CHECKING:
+    from backend.workspace import Workspace
+
 
 def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """`evaluate`: the figures of the model and the baselines."""
+    from backend.commands.options import known_recipe
     from backend.workspace import Workspace
 
+    known_recipe(args.recipe)
     if args.limit is not None and args.limit < 1:
         raise RequestError(f"{args.limit} is no number of households", "--limit", "give a number above zero")
     others = []
@@ -25,6 +30,9 @@ def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None
             raise RequestError(f"{text[:60]!r} names no workspace", "--compare", "write it as NAME=DIR")
         others.append((name, Workspace.open(path)))
     workspace = Workspace.open(args.workspace)
+    if args.recipe == "jd":
+        _evaluate_jd(args, out, cancel, workspace, others)
+        return
     for one in (workspace, *(other for _, other in others)):
         for stage in ("dataset", "grounding", "tokens", "model"):
             one.fresh_stage(stage)
@@ -39,6 +47,31 @@ def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None
         write_json(out, summary)
         return
     show(out, _headline(summary["results"], f"{args.split} split, 95 % bootstrap intervals"))
+
+
+def _evaluate_jd(
+    args: argparse.Namespace, out: TextIO, cancel: CancelToken, workspace: Workspace, others: Sequence[tuple[str, Workspace]]
+) -> None:
+    """The figures of the second recipe: next items, invalid rates, translations."""
+    for one in (workspace, *(other for _, other in others)):
+        one.fresh_stage("jd")
+    from backend.evaluation.jd import evaluate_jd
+
+    with bars() as report:
+        measured = evaluate_jd(workspace, args.split, report, cancel, others=others, limit=args.limit)
+    if args.json:
+        write_json(out, measured)
+        return
+    sides = {name: "right" if name in ("beams", "n", "of") else "left" for name in measured["rows"][0]}
+    rows = [[cell(value) for value in row.values()] for row in measured["rows"]]
+    wanted = ("hr", "ndcg", "recall")
+    headline = [row for row in measured["results"] if row["slice"] == "all" and row["k"] == 10 and row["metric"] in wanted]
+    show(
+        out,
+        _headline(headline, f"{args.split} split, next item, 95 % bootstrap intervals"),
+        "",
+        table(sides, rows, "beams and translations"),
+    )
 
 
 def _headline(results: Sequence[Mapping[str, Any]], title: str) -> Any:

@@ -14,9 +14,9 @@ from backend.settings import Settings, load_preset
 LATER = "it comes with a later release; see CHANGELOG.md"
 
 
-def only_sigma(recipe: str) -> None:
+def known_recipe(recipe: str) -> None:
     """Raise `RequestError` for a recipe that is not there yet."""
-    if recipe != "sigma":
+    if recipe not in ("sigma", "jd"):
         raise RequestError(f"the recipe {recipe!r} is not there yet", "--recipe", LATER)
 
 

@@ -40,9 +40,17 @@ class History:
 
         One doubling of the baskets that held an item weighs as much as 45 days.
         """
-        score = np.log2(1.0 + self.counts) - self.days / _DOUBLING_DAYS
-        keep = np.sort(np.argsort(-score, kind="stable")[:size])
+        keep = np.sort(np.argsort(-self._telling(), kind="stable")[:size])
         return History(self.items[keep], self.counts[keep], self.days[keep])
+
+    def by_weight(self) -> History:
+        """The same items, the most telling one last."""
+        order = np.argsort(self._telling(), kind="stable")
+        return History(self.items[order], self.counts[order], self.days[order])
+
+    def _telling(self) -> np.ndarray:
+        """How much each item says about the next basket. Shape: (h,)."""
+        return np.log2(1.0 + self.counts) - self.days / _DOUBLING_DAYS
 
     def without(self, items: np.ndarray) -> History:
         """The history with some items dropped (what-if)."""

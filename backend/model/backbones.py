@@ -26,6 +26,8 @@ from backend.grounding.encoders import TEXT_DIM, TextEncoder, shared_text_encode
 from backend.model.weights import smollm2_gguf
 from backend.settings import ModelSettings
 
+LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
 
 class Backbone(nn.Module, ABC):
     """A decoder over embeddings.
@@ -107,17 +109,15 @@ class Pretrained(Backbone):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.tokenizer, model = _load_pretrained(settings.backbone)
-        if settings.layers is not None:
-            model.layers = model.layers[: settings.layers]
-            model.config.num_hidden_layers = len(model.layers)
+        self.tokenizer, model = load_pretrained(settings.backbone)
+        cut_layers(model, settings.layers)
         self.dim = int(model.config.hidden_size)
         from peft import LoraConfig, get_peft_model
 
         lora = LoraConfig(
             r=settings.lora_rank,
             lora_alpha=2 * settings.lora_rank,
-            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+            target_modules=LORA_TARGETS,
         )
         self.model = get_peft_model(model, lora)
 
@@ -135,8 +135,18 @@ class Pretrained(Backbone):
         return self.model.get_base_model()
 
 
-def _load_pretrained(name: str) -> tuple[Any, Any]:
-    """Tokenizer and float32 decoder of `smollm2`, a local folder or a hub id.
+def cut_layers(decoder: Any, layers: int | None) -> None:
+    """Keep only the first layers of a decoder; None = all."""
+    if layers is not None:
+        decoder.layers = decoder.layers[:layers]
+        decoder.config.num_hidden_layers = len(decoder.layers)
+
+
+def load_pretrained(name: str, kind: Any = AutoModel) -> tuple[Any, Any]:
+    """Tokenizer and float32 model of `smollm2`, a local folder or a hub id.
+
+    Args:
+        kind: the transformers class that loads it: `AutoModel` without a language head, `AutoModelForCausalLM` with one.
 
     Raises:
         WeightsError: not found, incomplete, or no network to fetch it.
@@ -145,10 +155,10 @@ def _load_pretrained(name: str) -> tuple[Any, Any]:
         if name == "smollm2":
             path = smollm2_gguf()
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-            model = AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+            model = kind.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
         else:
             tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModel.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
+            model = kind.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         where = "folder" if Path(name).exists() else "hub id or folder"

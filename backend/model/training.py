@@ -13,10 +13,10 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,8 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from backend.model.examples import Sampler
-from backend.model.sigma import SigmaModel
+from backend.model.batch import Losses
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TrainSettings
 from backend.workspace import disk_error
@@ -34,9 +33,23 @@ from backend.workspace import disk_error
 _PLAN_STEPS = 20  # steps that are timed before `max_minutes` is turned into a number of steps
 
 
+class Samples(Protocol):
+    """What makes the batches; a batch depends on its numbers and the epoch alone."""
+
+    def __len__(self) -> int:
+        """Contexts in an epoch."""
+
+    def batch(self, numbers: Sequence[int], epoch: int = 0) -> tuple[Any, Any]:
+        """Inputs and supervision of some contexts, as the model's `losses` takes them."""
+
+    def remember(self, numbers: Sequence[int], epoch: int = 0) -> None:
+        """Catch up with a step that was done before a resume, where something is kept from step to step."""
+
+
 @dataclass
 class TrainingResult:
-    """What the loop did: steps, seconds (over all sessions), and the curve (step, L_NTP, L_ID, learning rate)."""
+    """What the loop did: steps, seconds (over all sessions), and the curve (step, L_NTP, L_ID, learning rate); other recipes have losses
+    of other names there."""
 
     steps: int
     seconds: float
@@ -57,20 +70,23 @@ def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
 
 
 def train_model(
-    model: SigmaModel,
-    sampler: Sampler,
+    model: Any,
+    sampler: Samples,
     settings: TrainSettings,
     seed: int,
     checkpoint: Path | None = None,
     report: Report = silent,
     cancel: CancelToken | None = None,
     on_step: Callable[[int], Any] | None = None,
+    names: tuple[str, str] = ("L_NTP", "L_ID"),
 ) -> TrainingResult:
     """Train until the plan is done.
 
     Args:
+        model: a module whose `losses(inputs, supervision)` gives `Losses` of what the sampler makes.
         checkpoint: file to save to and, where it exists, to resume from.
         on_step: called with each finished step (tests kill the process here).
+        names: of the two parts of the loss, for the progress bar.
 
     Raises:
         Cancelled: asked to stop; the checkpoint holds all finished steps.
@@ -131,7 +147,7 @@ def train_model(
         torch.manual_seed(seed * 1_000_003 + step)  # dropout depends on the step alone
         batch, targets = sampler.batch(numbers, epoch)
         with accelerator.autocast():
-            losses = model.losses(batch, targets)
+            losses: Losses = model.losses(batch, targets)
         accelerator.backward(losses.total)
         nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
@@ -143,7 +159,7 @@ def train_model(
             planned = True
         if step % 10 == 0 or step == total:
             curve.append((step, losses.ntp, losses.id, rate))
-            report(Progress("training", step, total, metrics={"L_NTP": losses.ntp, "L_ID": losses.id, "lr": rate}))
+            report(Progress("training", step, total, metrics={names[0]: losses.ntp, names[1]: losses.id, "lr": rate}))
         if step % settings.checkpoint_steps == 0 and step < total:
             save()
         if on_step:

@@ -12,8 +12,8 @@ import numpy as np
 
 
 def prefix_name(codes: Sequence[int]) -> str:
-    """Surface form of a SID or prefix: "a17·b3". The empty prefix (ℓ = 0) is "·"."""
-    return "·".join(f"{ascii_lowercase[level]}{int(code)}" for level, code in enumerate(codes)) or "·"
+    """Surface form of a SID or prefix: "a17·b3". The empty prefix (ℓ = 0) is "·"; behind z the letters begin again (titles as codes)."""
+    return "·".join(f"{ascii_lowercase[level % 26]}{int(code)}" for level, code in enumerate(codes)) or "·"
 
 
 def parse_prefix(name: str) -> tuple[int, ...]:

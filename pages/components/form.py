@@ -17,6 +17,7 @@ from pages.components.link import from_params, to_params
 
 FUSION = tuple(FusionSettings.model_fields)
 PICK, COMPOSE = "Pick", "Compose"
+SIGMA, JD = "SIGMA", "JD"  # the recipes
 
 
 def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
@@ -25,7 +26,9 @@ def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
     seen = st.session_state.get("link")
     if seen is not None and (not params or params == seen):
         return []
-    fresh, bad = from_params(params, defaults)
+    fresh, bad = from_params({name: value for name, value in params.items() if name != "recipe"}, defaults)
+    if "recipe" in params or seen is None:
+        st.session_state["recipe"] = JD if params.get("recipe") == "jd" else SIGMA
     if seen is not None:  # a door of another page: only what it names changes
         named = {name: getattr(fresh, name) for name in _named(fresh, defaults)}
         if named.keys() & {"history", "profile"}:  # a composed shopper takes the place of the one in focus
@@ -133,7 +136,7 @@ def add(bench: Workbench, item_id: str) -> None:
 
 def publish(asked: Request, defaults: FusionSettings) -> dict[str, str]:
     """Put the request into the page's address; returns the parameters."""
-    params = to_params(asked, defaults)
+    params = to_params(asked, defaults) | ({"recipe": "jd"} if st.session_state.get("recipe") == JD else {})
     if st.query_params.to_dict() != params:
         st.query_params.from_dict(params)
     st.session_state["link"] = params

@@ -1,0 +1,246 @@
+"""The figures of the recipe `jd`: next items under the protocol, how much of a free beam exists, titles ↔ SIDs.
+
+- Beams free and along the trie, of 20 and 50, answer the same cases as the baselines; a list holds items, so two items that share a SID are two
+  answers and one hit.
+- The invalid rate of a request is the share of its beam's SIDs that no item has; means over requests with bootstrap intervals.
+- Titles are asked of items drawn evenly from the catalogue: shares with Wilson intervals, word overlap (F1) with a bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from backend.data import schema as c
+from backend.data.history import distinct
+from backend.data.split import split
+from backend.data.store import dataset_settings, open_dataset
+from backend.errors import RequestError, WorkspaceError
+from backend.evaluation.baselines import fit
+from backend.evaluation.cases import Case, build_cases
+from backend.evaluation.intervals import intervals
+from backend.evaluation.protocol import evaluate
+from backend.generation.constrained import Found, rank_items
+from backend.generation.jd import JdGenerator, load_jd_generator
+from backend.instructions.measure import Share
+from backend.instructions.trained import tasks_of
+from backend.progress import CancelToken, Progress, Report, silent
+from backend.workspace import Workspace, provenance
+
+BASELINES = ("popularity", "recent popularity", "own frequency", "own frequency + popularity", "item-kNN", "ALS")
+BEAMS = (20, 50)
+TRANSLATED = 200  # items whose titles are asked
+_METRICS = ("hr", "ndcg", "recall", "diversity", "novelty", "breadth")
+
+
+class JdRecommender:
+    """Beam search over full SIDs as a recommender under the protocol.
+
+    Args:
+        along: along the trie (True) or free; a free beam's items are filtered afterwards.
+    """
+
+    def __init__(self, name: str, generator: JdGenerator, beams: int, along: bool = True) -> None:
+        self.name, self.generator, self.beams, self.along = name, generator, beams, along
+        self.profiles = generator.dataset.users[c.PROFILE].tolist()
+        self.time = generator.dataset.events[c.TIME]
+        self.invalid: dict[tuple[int, int], float] = {}  # (household, start) → share of its beam that no item has
+        self._free: dict[tuple[int, int], Found] = {}  # a free beam does not depend on the filters
+        self.seconds: list[float] = []
+
+    def recommend(self, cases: Sequence[Case], k: int) -> np.ndarray:
+        """Item rows, best first. Shape: (len(cases), k); -1 where the beam holds fewer."""
+        out = np.full((len(cases), k), -1, np.int64)
+        for row, case in enumerate(cases):
+            legal = case.legal(self.generator.dataset.n_items)
+            mask = None if legal.all() else self.generator.trie.mask(legal)
+            found = self.found(case, mask)
+            items, _ = rank_items(self.generator.trie, found, k, mask)
+            out[row, : len(items)] = items
+        return out
+
+    def found(self, case: Case, mask: Any = None) -> Found:
+        """The beam of a case."""
+        key = (case.user, case.start)
+        if not self.along and key in self._free:
+            return self._free[key]
+        began = time.perf_counter()
+        pieces = self.generator.next_prompt(
+            distinct(case.history, case.ages), self.profiles[case.user], self.time.iloc[case.start]
+        )
+        found = self.generator.search(pieces, self.beams, mask, self.along)
+        self.seconds.append(time.perf_counter() - began)
+        self.invalid[key] = found.invalid
+        if not self.along:
+            self._free[key] = found
+        return found
+
+
+def evaluate_jd(
+    workspace: Workspace,
+    split_name: Literal["validation", "test"] = "validation",
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+    others: Sequence[tuple[str, Workspace]] = (),
+    limit: int | None = None,
+    baselines: Sequence[str] = BASELINES,
+    seed: int = 7,
+) -> dict[str, Any]:
+    """Measure the stage `jd`.
+
+    Args:
+        others: further (name, workspace) with a stage `jd` over the same dataset (ablations); they answer with the first beam width.
+        limit: at most this many households; None = all.
+
+    Returns:
+        JSON-able: `results` and `differences` as an evaluation has them (next item, the columns of the protocol), `rows` of beams and translations
+        (model · what · beams · value · low · high · n), `others`, and where and when it was measured.
+
+    Raises:
+        RequestError: another workspace holds another dataset.
+        WorkspaceError: a stage is missing, stale or damaged, or there is no basket to evaluate on.
+    """
+    dataset = open_dataset(workspace, report)
+    parts = split(dataset, dataset_settings(workspace))
+    examples = parts.test if split_name == "test" else parts.validation
+    tasks = tasks_of(workspace, dataset, parts.train_events, ("JustForYou",))
+    cases = build_cases(dataset, examples if limit is None else examples.head(limit), tasks, seed)
+    if not cases:
+        raise WorkspaceError(
+            "no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough: see DataSettings"
+        )
+    models = [("JD", load_jd_generator(workspace, dataset))]
+    for name, other in others:
+        if other.stage("dataset").manifest.get("content") != workspace.stage("dataset").manifest.get("content"):
+            raise RequestError(
+                "the other workspace holds another dataset", f"{name}: {other.path}", "build it from the same source"
+            )
+        models.append((f"JD, {name}", load_jd_generator(other, dataset)))
+    asked = [
+        JdRecommender(f"{name}, {'constrained' if along else 'free'} beam {beams}", generator, beams, along)
+        for name, generator in models
+        for beams in (BEAMS if name == "JD" else BEAMS[:1])
+        for along in (True, False)
+    ]
+    references: list[Any] = [fit(name, dataset, parts, report=report, cancel=cancel) for name in baselines]
+    measured = evaluate(
+        [*asked, *references], cases, dataset, parts, references=[asked[0].name, *baselines], seed=seed, report=report, cancel=cancel,
+        vectors=workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32),
+    )  # fmt: skip
+    rows = [row for one in asked for row in _beam_rows(one, seed)]
+    for name, generator in models:
+        rows += translations(name, generator, seed, report, cancel)
+    results = measured.results
+    kept = results[results["metric"].isin(_METRICS) & results["k"].isin([10, 20])]
+    differences = measured.differences
+    against = differences[differences["metric"].isin(["hr", "ndcg"]) & (differences["k"] == 10)]
+    about = provenance()
+    return {
+        "command": f"python -m backend evaluate --recipe jd --split {split_name} --json",
+        **{key: about[key] for key in ("commit", "date", "machine")},
+        "split": split_name,
+        "seed": seed,
+        "resamples": measured.about["resamples"],
+        "households": len({case.user for case in cases}),
+        "others": [one.name for one in asked],
+        "settings": {name: generator.settings.model_dump(mode="json") for name, generator in models},
+        "steps": workspace.stage("jd").metrics.get("steps"),
+        "results": _plain(kept),
+        "differences": _plain(against[against["recommender"].isin([one.name for one in asked])]),
+        "rows": rows,
+    }
+
+
+def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them: five digits, None for what is not defined."""
+    rounded = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): round(value, 5) if isinstance(value, float) else value for key, value in row.items()} for row in rounded]
+
+
+def _beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:
+    values = np.array(list(one.invalid.values()))[:, None]
+    (each,) = intervals(values, seed=seed)
+    row = {"model": one.name.rsplit(", ", 1)[0], "beams": one.beams}
+    kind = "constrained" if one.along else "free"
+    invalid = {**row, "what": f"invalid SIDs, {kind} beam", "value": each.mean, "low": each.low, "high": each.high, "n": each.n}
+    milliseconds = float(np.median(one.seconds)) * 1000
+    timed = {
+        **row,
+        "what": f"ms a request, {kind} beam, median",
+        "value": milliseconds,
+        "low": None,
+        "high": None,
+        "n": len(one.seconds),
+    }
+    return [invalid, timed]
+
+
+def translations(
+    name: str, generator: JdGenerator, seed: int, report: Report = silent, cancel: CancelToken | None = None, n: int = TRANSLATED
+) -> list[dict[str, Any]]:
+    """How well titles are told from SIDs and SIDs from titles, over items drawn evenly from the catalogue."""
+    items = np.random.default_rng(seed).permutation(generator.dataset.n_items)[:n].tolist()
+    first, among, unbound, exact = 0, 0, 0, 0
+    overlap: list[float] = []
+    for done, item in enumerate(items, start=1):
+        if cancel is not None:
+            cancel.check()
+        found = generator.title_to_sid(generator.titles[item])
+        places = found.beams["item"].tolist()
+        first += places[:1] == [item]
+        among += item in places
+        unbound += found.free["item"].tolist()[:1] == [item]
+        said = plain_words(generator.sid_to_title(item))
+        wanted = plain_words(generator.words.read(generator.words.title(generator.titles[item])))
+        exact += said == wanted
+        overlap.append(f1(said, wanted))
+        report(Progress("titles", done, len(items), name))
+    rows = []
+    for what, right in (
+        ("title → SID, the item first, along the trie", first),
+        ("title → SID, the item first, free beam", unbound),
+        ("title → SID, the item among 10, along the trie", among),
+        ("SID → title, every word", exact),
+    ):
+        share = Share(int(right), len(items))
+        low, high = share.interval
+        rows.append(
+            {
+                "model": name,
+                "beams": None,
+                "what": what,
+                "value": share.right / max(share.n, 1),
+                "low": low,
+                "high": high,
+                "n": share.n,
+            }
+        )
+    (each,) = intervals(np.array(overlap)[:, None], seed=seed)
+    rows.append(
+        {
+            "model": name,
+            "beams": None,
+            "what": "SID → title, F1 of the words",
+            "value": each.mean,
+            "low": each.low,
+            "high": each.high,
+            "n": each.n,
+        }
+    )
+    return rows
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of a title without case and punctuation."""
+    return "".join(mark if mark.isalnum() or mark in ".%" else " " for mark in text.casefold()).split()
+
+
+def f1(said: Sequence[str], wanted: Sequence[str]) -> float:
+    """Harmonic mean of precision and recall of the words, repeats counted."""
+    common = sum((Counter(said) & Counter(wanted)).values())
+    return 2 * common / (len(said) + len(wanted)) if said or wanted else 1.0
