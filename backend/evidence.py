@@ -118,8 +118,7 @@ def discover(workspace: Workspace | None, folder: Path | None = None) -> Evidenc
             found = _file(path, path.stat().st_mtime_ns)
             if isinstance(found, Evaluation):
                 evaluations[path.stem] = found
-                further = _read(path)  # an evaluation's file may hold rows beside its results
-                if further.get("rows"):
+                if (further := _read(path)).get("rows"):  # an evaluation's file may hold rows beside its results
                     rows[path.stem] = _rows(path.stem, further)
             elif isinstance(found, Rows):
                 rows[found.name] = found
