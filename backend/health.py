@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.errors import WorkspaceError
-from backend.workspace import STAGES, Workspace, command_of
+from backend.workspace import EXTRAS, STAGES, Workspace, command_of
 
 State = Literal["ok", "stale", "missing", "damaged"]
 
@@ -65,6 +65,11 @@ class Info:
 def inspect(workspace: Workspace, demo: bool = False) -> Info:
     """State and headline figures of every stage; never raises for a single bad stage."""
     return Info(str(workspace.path), demo, {name: _stage(workspace, name) for name in STAGES})
+
+
+def inspect_extras(workspace: Workspace) -> dict[str, StageInfo]:
+    """State and figures of the stages that a workspace may have besides."""
+    return {name: _stage(workspace, name) for name in EXTRAS}
 
 
 def empty(path: str, reason: str) -> Info:

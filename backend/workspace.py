@@ -37,13 +37,18 @@ from backend.errors import WorkspaceError
 
 SCHEMA_VERSION = 2  # 2: names in the item store, demands in the model
 STAGES = ("dataset", "grounding", "tokens", "model", "evaluation")  # in the order in which data flows
-_COMMANDS = {"model": "train", "evaluation": "evaluate"}  # what makes a stage; every other one: build
+EXTRAS = ("judge", "policy")  # stages that a workspace may have besides: S-GRec's
+_COMMANDS = {  # what makes a stage; every other one: build
+    "model": "train", "evaluation": "evaluate", "judge": "train --recipe sgrec", "policy": "train --recipe sgrec",
+}  # fmt: skip
 INPUTS: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
     "grounding": ("dataset",),
     "tokens": ("grounding",),
     "model": ("dataset", "tokens"),
     "evaluation": ("model",),
+    "judge": ("dataset", "tokens"),
+    "policy": ("model", "judge"),
 }
 DEMO = Path(__file__).parent.parent / "assets" / "demo"
 _LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "pandas", "numpy")

@@ -211,15 +211,16 @@ def _alike(dataset: Dataset, lines: pd.DataFrame, category_of: np.ndarray, n_cat
     user, category = lines[c.EVENT_USER].to_numpy(), category_of[lines[c.EVENT_ITEM].to_numpy()]
     total = np.bincount(category, minlength=n_categories)
     for column in attributes:
-        code, values = pd.factorize(dataset.users[column].fillna("").astype(str).replace("", np.nan))
-        if not len(values):
+        code, values = pd.factorize(dataset.users[column].fillna("").astype(str))
+        code = np.where(np.asarray(values, dtype=str)[code] == "", -1, code) if len(values) else code
+        if not (code >= 0).any():
             continue
         own = code[user]
         held = np.zeros((len(values), n_categories))
         np.add.at(held, (own[own >= 0], category[own >= 0]), 1.0)
-        share = held.sum(1, keepdims=True) / max(len(user), 1)
-        lift = np.log((held + _SMOOTHING * share) / ((total + _SMOOTHING) * np.maximum(share, 1e-9)))
+        share = np.maximum(held.sum(1, keepdims=True) / max(len(user), 1), 1e-9)  # of all lines
+        lift = np.log((held + _SMOOTHING * share) / ((total + _SMOOTHING) * share))
         has = code >= 0
-        out[has] += np.where(share[code[has]] > 0, lift[code[has]], 0.0)
+        out[has] += lift[code[has]]
         known += has
     return (out / np.maximum(known, 1)[:, None]).astype(np.float32)

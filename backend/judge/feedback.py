@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.errors import RequestError
-from backend.judge.aspects import Judge, Situations
-from backend.judge.evidence import Evidence
+from backend.judge.aspects import ASPECTS, Judge, Situations
+from backend.judge.evidence import USER_FACTS, Evidence
 from backend.judge.weights import Pairs
 from backend.storage import Store
 from backend.storage.store import MAX_JSON, MAX_VOTES
@@ -113,19 +113,20 @@ def voted_pairs(store: Store, dataset: Dataset, judge: Judge, evidence: Evidence
     items = {name: row for row, name in enumerate(dataset.items[c.ITEM].tolist())}
     situations = Situations(dataset)
     better, worse, about, user = [], [], [], []
-    for row in votes.itertuples():
-        loser = row.item_b if row.winner == row.item_a else row.item_a
-        if row.shopper not in users or row.winner not in items or loser not in items:
+    for shopper, winner, a, b in zip(*(votes[name].tolist() for name in ("shopper", "winner", "item_a", "item_b")), strict=True):
+        loser = b if winner == a else a
+        if shopper not in users or winner not in items or loser not in items:
             continue
-        own = users[row.shopper]
+        own = users[shopper]
         last = int(situations.first[own + 1]) - 1
         if last < situations.first[own]:
             continue
         situation = situations.before(own, last)
-        said = np.nan_to_num(judge.judge(situation, np.array([items[row.winner], items[loser]])).expected)
+        said = np.nan_to_num(judge.judge(situation, np.array([items[winner], items[loser]])).expected)
         better.append(said[0])
         worse.append(said[1])
         about.append(evidence.user_facts(situation))
         user.append(own)
-    shape = (len(user), -1) if user else (0, 0)
-    return Pairs(*(np.array(rows, float).reshape(shape) for rows in (better, worse, about)), np.array(user, np.int64))
+    n = len(user)
+    levels = [np.array(rows, float).reshape(n, len(ASPECTS)) for rows in (better, worse)]
+    return Pairs(levels[0], levels[1], np.array(about, float).reshape(n, len(USER_FACTS)), np.array(user, np.int64))

@@ -87,7 +87,7 @@ def fit(facts: Floats, levels: Ints) -> Ordinal:
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     own = values.detach().double().numpy()
     middle = (basis.double().numpy().reshape(n, width, KNOTS) * own).sum(2).mean(0)
     return Ordinal(knots, own, thresholds().detach().double().numpy(), middle)

@@ -57,6 +57,12 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.user)
 
+    def with_more(self, others: Pairs) -> Pairs:
+        """These pairs and others."""
+        return Pairs(
+            *(np.concatenate([getattr(side, name) for side in (self, others)]) for name in ("better", "worse", "about", "user"))
+        )
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -150,7 +156,7 @@ def fit_group_relative(pairs: Pairs, settings: WeightSettings, seed: int = 7) ->
             torch.ones_like(drawn, dtype=torch.bool), settings.clip, settings.kl,
         )  # fmt: skip
         optimizer.zero_grad()
-        step.loss.backward()  # type: ignore[no-untyped-call]
+        step.loss.backward()
         optimizer.step()
     matrix, bias = linear.weight.detach().double().numpy().T, linear.bias.detach().double().numpy()
     return Weights(matrix, bias, vectors.double().numpy(), centre, spread)
@@ -174,7 +180,7 @@ def fit_bradley_terry(pairs: Pairs, settings: WeightSettings, seed: int = 7) -> 
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return Weights(matrix.detach().double().numpy(), bias.detach().double().numpy(), np.eye(aspects), centre, spread)
 
 
