@@ -25,6 +25,15 @@ def settings_of(args: argparse.Namespace) -> Settings:
     Raises:
         RequestError: unknown preset, unknown or impossible setting.
     """
+    return load_preset(args.preset, **changes_of(args))
+
+
+def changes_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What --seed, --source, --path, --backbone and --set change, by section.
+
+    Raises:
+        RequestError: a --set that is none.
+    """
     changes: dict[str, Any] = {}
     if args.seed is not None:
         changes["seed"] = args.seed
@@ -50,7 +59,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
             raise RequestError(f"{section} has no fields", f"--set {text[:60]}", "write it as SECTION.FIELD=VALUE")
         else:
             changes[section][field] = _value(value)
-    return load_preset(args.preset, **changes)
+    return changes
 
 
 def _value(text: str) -> Any:
