@@ -122,18 +122,19 @@ def show(out: TextIO, *parts: Table | str) -> None:
 
 def write_json(out: TextIO, value: Any) -> None:
     """One JSON object on one line: plain ASCII, no NaN."""
-    print(json.dumps(_jsonable(value), allow_nan=False), file=out, flush=True)
+    print(json.dumps(jsonable(value), allow_nan=False), file=out, flush=True)
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The value as JSON knows it: plain dicts, lists, numbers and texts, null for NaN."""
     if isinstance(value, Mapping):
-        return {str(key): _jsonable(inner) for key, inner in value.items()}
+        return {str(key): jsonable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [_jsonable(inner) for inner in value]
+        return [jsonable(inner) for inner in value]
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # a numpy number
         value = value.item()
     if hasattr(value, "tolist"):
-        return _jsonable(value.tolist())
+        return jsonable(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

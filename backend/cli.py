@@ -1,4 +1,4 @@
-"""The command line: `python -m backend build|train|evaluate|recommend|info|bench`.
+"""The command line: `python -m backend build|train|evaluate|recommend|info|bench|experiment`.
 
 - A contract that scripts rely on: with `--json` exactly one JSON object goes to standard output (one a line for `--instructions`), whatever
   the libraries print; exit code 0 = done, 1 = a user's error (one line on standard error), 2 = wrong usage, 130 = interrupted.
@@ -25,6 +25,7 @@ from backend.progress import CancelToken
 SOURCES = ("complete-journey", "amazon", "movielens", "tables")
 RECIPES = ("sigma", "jd", "sgrec")
 BENCHES = ("latency", "fusion", "decode", "startup", "load")
+EXPERIMENTS = ("ablations", "backbones", "budgets", "wordings", "cold-start")
 
 _ABOUT = """Sigmascope: an instruction-driven generative recommender that one can look into while it works.
 
@@ -175,6 +176,51 @@ examples:
     extent.add_argument("--full", action="store_true", help="decode: more shapes of semantic IDs, larger generations")
     bench.add_argument("--repeats", type=int, default=20, metavar="N", help="timed requests of each row (default: 20)")
     _workspace(bench)
+
+    experiment = _command(
+        commands,
+        "experiment",
+        "train and measure variants, wordings and cold starts",
+        """Long work that goes on where it was: the same command again keeps what is finished. Variants share with the workspace what their
+settings leave as it is; each is trained from the same data within the same budget; all are measured in one run on the same cases.
+
+ablations, backbones, budgets: tables of variants (`backend/experiments/tables.toml`), or a TOML file of your own.
+wordings: what words the model has not seen cost, how tasks are told apart, how much the lists of two tasks share.
+cold-start: items held out of everything and added by their vectors alone; households of whom only the profile is known.
+
+examples:
+  python -m backend experiment ablations --workspace workspaces/mine --set train.contexts=6000 --out ablations.json
+  python -m backend experiment backbones --workspace workspaces/mine --minutes 10
+  python -m backend experiment ablations --workspace workspaces/mine --only "SID only" --only "ID only" --seeds 7,8,9
+  python -m backend experiment wordings --workspace workspaces/mine --json""",
+    )
+    experiment.add_argument("what", metavar="WHAT", help=f"{', '.join(EXPERIMENTS)}, or a TOML file with variants")
+    experiment.add_argument(
+        "--variants", metavar="DIR", help="holds the variants' workspaces (default: variants/ in the workspace)"
+    )
+    experiment.add_argument(
+        "--minutes", type=float, metavar="M", help="training time of each variant (default: as many contexts as its model)"
+    )
+    experiment.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="this variant and the whole system; may be repeated"
+    )
+    experiment.add_argument(
+        "--seeds", metavar="N,N", help="seeds of the training; all but the first train the headline variants alone"
+    )
+    experiment.add_argument("--finished", action="store_true", help="measure what is finished, train nothing")
+    experiment.add_argument(
+        "--split", choices=("validation", "test"), default="test", help="which window of time (default: test)"
+    )
+    experiment.add_argument("--limit", type=int, metavar="N", help="only the first N households, for a first look")
+    experiment.add_argument("--out", metavar="FILE", help="write the result as JSON, e.g. assets/results/ablations.json")
+    experiment.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.FIELD=VALUE",
+        help="change one setting of all variants; may be repeated",
+    )
+    _workspace(experiment, required=True)
     return top
 
 
@@ -250,6 +296,8 @@ def _how_to_go_on(args: argparse.Namespace) -> str:
     again = f"python -m backend {args.command} --workspace {args.workspace}"
     if args.command == "train":
         return f"The steps done are kept: add --resume to the same command to go on (`{again} --resume …`)"
+    if args.command == "experiment":
+        return "What is finished is kept: run the same command again to go on"
     if args.command == "build":
         return f"Finished stages are kept: run the same command again to go on (`{again} …`)"
     return "Nothing was changed"

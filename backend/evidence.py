@@ -27,7 +27,10 @@ RESULTS = Path(__file__).parent.parent / "assets" / "results"
 OURS = "sigma"  # a model's own name; its variants are named "SIGMA, …"
 SHIPPED = "this workspace"
 EXPECTED: Mapping[str, str] = {  # what the page has room for → the command that makes it
-    "ablations": "python -m backend evaluate --workspace DIR --compare NAME=DIR --json > assets/results/ablations.json",
+    **{
+        name: f"python -m backend experiment {name} --workspace DIR --out assets/results/{name}.json"
+        for name in ("ablations", "backbones", "budgets", "wordings", "cold-start")
+    },
     **{
         name: f"python -m backend bench {name} --json > assets/results/{name}.json"
         for name in ("latency", "startup", "fusion", "decode", "load")

@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.data.schema import CATEGORY, ITEM, Dataset
+from backend.data.schema import CATEGORY, EVENT_ITEM, ITEM, STEP, TIME, Dataset
 from backend.data.seasons import hold_out
 from backend.data.split import split
 from backend.data.store import open_dataset, write_dataset
+from backend.data.trend import trend
 from backend.errors import WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import train_grounder
@@ -143,6 +144,8 @@ def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report
         stage.arrays("codebooks", books.arrays())
         names, name_of = item_names(dataset.items)
         said = encoders.shared_text_encoder().encode(names, report=report, cancel=cancel)
+        days = train_events[TIME].to_numpy("datetime64[s]").astype(np.int64) / 86_400
+        lately = trend(train_events[EVENT_ITEM].to_numpy(), days, train_events[STEP].to_numpy(), dataset.n_items)
         stage.arrays(
             "store",
             {
@@ -150,6 +153,8 @@ def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report
                 "statistics": item_statistics(dataset.items, train_events).astype(np.float16),
                 "names": said.astype(np.float16),
                 "name_of": name_of.astype(np.int16),
+                "trend": lately.table.astype(np.float16),
+                "trend_end": np.array([lately.end]),
             },
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -122,6 +122,13 @@ class FusionSettings(Frozen):
     )  # exponent of σ: 0 = σ plays no part, 1 = APF as in the paper
     value_weight: float = Field(0.0, ge=-2, le=2, exclude_if=lambda w: w == 0)  # exponent of the price: 1 ranks by P × price
     diversity: float = Field(0.0, ge=0, le=1, exclude_if=lambda w: w == 0)  # λ of maximal marginal relevance; 0 = none
+    repeat_hidden: float = Field(
+        1.0, ge=0, le=1, exclude_if=lambda w: w == 1
+    )  # factor on repeat_weight where bought items are hidden: nothing is left to repeat, familiar shelves only stand in the way
+
+    def with_hidden(self, hidden: bool) -> Self:
+        """These settings for a request that hides what was bought before, or does not."""
+        return self.model_copy(update={"repeat_weight": self.repeat_weight * self.repeat_hidden}) if hidden else self
 
 
 class LabSettings(FusionSettings):

@@ -35,7 +35,7 @@ from safetensors.numpy import load_file, save_file
 
 from backend.errors import WorkspaceError
 
-SCHEMA_VERSION = 2  # 2: names in the item store, demands in the model
+SCHEMA_VERSION = 3  # 2: names in the item store, demands in the model; 3: the trend in the item store
 STAGES = ("dataset", "grounding", "tokens", "model", "evaluation")  # in the order in which data flows
 EXTRAS = ("judge", "policy")  # stages that a workspace may have besides: S-GRec's
 _COMMANDS = {  # what makes a stage; every other one: build

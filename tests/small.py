@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from backend.data.schema import Dataset
+from backend.data.trend import Trend
 from backend.grounding.encoders import TEXT_DIM, TokenStates
 from backend.model.backbones import Nano, load_backbone
 from backend.model.batch import Batch
@@ -64,7 +65,8 @@ def small_store(n: int, seed: int = 0) -> ItemStore:
     sids[1] = sids[0]
     names, name_of = unit(rng, 7, TEXT_DIM), rng.integers(7, size=(n, len(NAMED)))
     name_of[-1] = -1
-    return ItemStore(ids, unit(rng, n, WIDTH), None, statistics, sids, names, name_of)
+    lately = Trend(17_300.0, rng.random((9, n)).astype(np.float32))
+    return ItemStore(ids, unit(rng, n, WIDTH), None, statistics, sids, names, name_of, lately)
 
 
 def fake_ground(texts: Sequence[str]) -> torch.Tensor:

@@ -14,6 +14,7 @@ from backend.progress import CancelToken
 
 _MODULES: Mapping[str, str] = {  # command → module that holds the function of the same name
     "build": "making", "train": "making", "evaluate": "measuring", "bench": "measuring", "recommend": "asking", "info": "looking",
+    "experiment": "experimenting",
 }  # fmt: skip
 
 

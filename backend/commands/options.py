@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,20 @@ def changes_of(args: argparse.Namespace) -> dict[str, Any]:
         changes["data"] = data
     if getattr(args, "backbone", None):
         changes["model"] = {"backbone": args.backbone}
-    for text in args.set:
+    for section, change in changes_of(args.set).items():
+        both = isinstance(change, dict) and isinstance(changes.get(section), dict)
+        changes[section] = {**changes[section], **change} if both else change
+    return load_preset(args.preset, **changes)
+
+
+def changes_of(texts: Sequence[str]) -> dict[str, Any]:
+    """What --set changes: section → field → value; the later ones win.
+
+    Raises:
+        RequestError: a text that is no setting.
+    """
+    changes: dict[str, Any] = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         section, dot, field = name.strip().partition(".")
         if not equals or not section or (dot and not field):

@@ -26,13 +26,15 @@ class Record:
 
     Shape:
         items: (s,) distinct item rows that were bought, rising; own: (s, len(OWN)) float32;
-        familiar: (n_items,) log(1 + rate of the item's category/floor); lately: (n_items,) 1 where the category is in the last ten baskets.
+        familiar: (n_items,) log(1 + rate of the item's category/floor); lately: (n_items,) 1 where the category is in the last ten baskets;
+        week: row of the trend (`backend.data.trend`) at that time, 0 = now.
     """
 
     items: np.ndarray
     own: np.ndarray
     familiar: np.ndarray
     lately: np.ndarray
+    week: int = 0
 
 
 class Records:
@@ -43,15 +45,18 @@ class Records:
         names, self.category_of = np.unique(dataset.items[c.CATEGORY].fillna("").to_numpy(str), return_inverse=True)
         self.n_categories = len(names)
 
-    def of(self, items: np.ndarray, ages: np.ndarray, steps: np.ndarray) -> Record:
+    def of(self, items: np.ndarray, ages: np.ndarray, steps: np.ndarray, week: int = 0) -> Record:
         """The record of some purchases.
+
+        Args:
+            week: row of the trend at that time, 0 = now.
 
         Shape:
             items, ages, steps: (events,) item row, age in days, basket of each past event; oldest first, events of a basket adjacent.
         """
         if not len(items):
             nothing = np.zeros(self.n_items, np.float32)
-            return Record(np.zeros(0, np.int64), np.zeros((0, len(OWN)), np.float32), nothing, nothing)
+            return Record(np.zeros(0, np.int64), np.zeros((0, len(OWN)), np.float32), nothing, nothing, week)
         bought, place, times = np.unique(items, return_inverse=True, return_counts=True)
         first = np.concatenate([[True], steps[1:] != steps[:-1]])  # one event of each basket
         last_age, first_age = np.full(len(bought), np.inf), np.zeros(len(bought))
@@ -71,7 +76,7 @@ class Records:
         lately = np.zeros(self.n_categories, np.float32)
         lately[self.category_of[items[starts[max(len(starts) - LATELY, 0)] :]]] = 1.0
         familiar = np.log1p(rate / _FLOOR).astype(np.float32)
-        return Record(bought, own, familiar[self.category_of], lately[self.category_of])
+        return Record(bought, own, familiar[self.category_of], lately[self.category_of], week)
 
 
 def basket_ordinals(ages: np.ndarray) -> np.ndarray:

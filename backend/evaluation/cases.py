@@ -22,7 +22,7 @@ import pandas as pd
 
 from backend.data.schema import EVENT_ITEM, EVENT_USER, STEP, TIME, Dataset
 from backend.instructions.tasks import Context, Task
-from backend.instructions.templates import render
+from backend.instructions.templates import draw, fill
 
 SLICES = ("low", "medium", "high")  # household activity, thirds by the number of baskets before the example
 
@@ -45,6 +45,7 @@ class Case:
     ages: npt.NDArray[np.floating]  # days between each history event and the target basket
     baskets: int  # baskets before the example
     seen: Literal["allow", "hide"] = "allow"  # "hide": items of the history must not be recommended
+    wording: str = ""  # what the instruction was made from, its slots open
 
     def as_new(self) -> Case:
         """The same question about items new to the household."""
@@ -87,19 +88,21 @@ def build_cases(
             if labelled is None:
                 continue
             targets = np.unique(labelled.targets)
+            wording = draw(name, labelled.slots, rng, held_out=held_out)
             cases.append(
                 Case(
                     user=int(user),
                     start=int(start),
                     stop=int(stop),
                     task=name,
-                    instruction=render(name, labelled.slots, rng, held_out=held_out),
+                    instruction=fill(wording, labelled.slots),
                     targets=targets,
                     allowed=labelled.allowed,
                     history=history,
                     new_targets=np.setdiff1d(targets, history),
                     ages=ages,
                     baskets=int(ordinals[-1]) + 1 if len(ordinals) else 0,
+                    wording=wording,
                 )
             )
     return cases

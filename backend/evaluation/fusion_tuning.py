@@ -26,6 +26,7 @@ KNOBS: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("repeat_weight", (0.5, 0.75, 1.0, 1.25, 1.5)),
     ("prefix_weight", (0.5, 0.75, 1.0, 1.25)),
     ("popularity_weight", (0.0, 0.5, 1.0, 1.5)),
+    ("repeat_hidden", (0.0, 0.25, 0.5, 0.75)),
 )
 
 

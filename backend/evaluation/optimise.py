@@ -24,6 +24,7 @@ KNOBS: dict[str, tuple[float, float, bool]] = {  # name → lowest, highest, on 
     "tau": (0.01, 1.0, True),
     "strength": (0.0, 2.0, False),
     "repeat_weight": (0.0, 3.0, False),
+    "repeat_hidden": (0.0, 1.0, False),
     "popularity_weight": (-2.0, 2.0, False),
     "value_weight": (-1.0, 1.0, False),
     "diversity": (0.0, 0.8, False),

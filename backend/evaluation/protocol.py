@@ -157,9 +157,9 @@ def evaluate(
             report(Progress("evaluate", done, total, f"{recommender.name} · {task} · {view}", _headline(measured)))
         for name in ("all", *SLICES):
             rows = np.ones(len(chosen), bool) if name == "all" else own_slice == name
-            results += _rows(values, rows, [task, view, name], resamples, seed)
+            results += result_rows(values, rows, [task, view, name], resamples, seed)
         for reference in references:
-            differences += _difference_rows(values, reference, [task, view], resamples, seed)
+            differences += difference_rows(values, reference, [task, view], resamples, seed)
     kept = {**provenance(), "seed": seed, "resamples": resamples, "ks": list(ks), "references": list(references), **(about or {})}
     return Evaluation(
         pd.DataFrame(results, columns=RESULT_COLUMNS),
@@ -212,7 +212,7 @@ def _headline(measured: Mapping[tuple[str, int], npt.NDArray[np.floating]]) -> d
     }
 
 
-def _rows(
+def result_rows(
     values: Mapping[str, Mapping[tuple[str, int], npt.NDArray[np.floating]]],
     rows: npt.NDArray[np.bool_],
     where: list[str],
@@ -232,7 +232,7 @@ def _rows(
     ]
 
 
-def _difference_rows(
+def difference_rows(
     values: Mapping[str, Mapping[tuple[str, int], npt.NDArray[np.floating]]],
     reference: str,
     where: list[str],

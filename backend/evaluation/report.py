@@ -13,17 +13,18 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from backend.evaluation import report_experiments as experiments
+from backend.evaluation.markdown import TASKS, interval, markdown_table, provenance
 from backend.workspace import DEMO
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "assets" / "results"
-_TASKS = (("JustForYou", "all"), ("JustForYou", "new"), ("Category", "all"), ("Query", "all"), ("Discover", "all"))
 _NAMES = {
     "hr": "HR",
     "ndcg": "NDCG",
@@ -34,31 +35,12 @@ _NAMES = {
 _MISSING = "Not measured yet."
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A GitHub table."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
-
-
-def interval(row: Mapping[str, Any], digits: int = 3) -> str:
-    """`.612 [.590, .633]`."""
-    texts = [f"{row[key]:.{digits}f}" for key in ("mean", "low", "high")]
-    texts = [text.removeprefix("0") if text.startswith("0.") else text for text in texts]
-    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
-
-
-def _provenance(data: Mapping[str, Any]) -> str:
-    machine = data.get("machine", {})
-    name = f"{machine.get('cpu')}, {machine.get('cores')} cores" if isinstance(machine, Mapping) else str(machine)
-    return f"`{data.get('command')}` · commit {data.get('commit')} · {data.get('date')} · {name}"
-
-
 def quality(data: Mapping[str, Any], metric: str = "hr") -> str:
     """Recommenders × tasks, one metric at 10."""
     rows = [row for row in data["results"] if row["metric"] == metric]
     cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
     names = list(dict.fromkeys(row["recommender"] for row in rows))
-    columns = [key for key in _TASKS if any((name, *key) in cell for name in names)]
+    columns = [key for key in TASKS if any((name, *key) in cell for name in names)]
     head = [f"{_NAMES[metric]}@10"]
     head += [f"{task}{', new items' if view == 'new' else ''} (n={cell[names[0], task, view]['n']})" for task, view in columns]
     best = {key: max(cell[name, *key]["mean"] for name in names if (name, *key) in cell) for key in columns}
@@ -83,7 +65,7 @@ def evaluation(data: Mapping[str, Any]) -> str:
     for metric in ("hr", "ndcg", "constraint"):
         if any(row["metric"] == metric for row in data["results"]):
             parts += [quality(data, metric), ""]
-    return "\n".join([*parts, _provenance(data)])
+    return "\n".join([*parts, provenance(data)])
 
 
 def differences(data: Mapping[str, Any]) -> str:
@@ -99,14 +81,14 @@ def differences(data: Mapping[str, Any]) -> str:
         ]
         for row in rows
     ]
-    return markdown_table(["SIGMA minus", "task", "metric", "difference", "n"], table) + "\n\n" + _provenance(data)
+    return markdown_table(["SIGMA minus", "task", "metric", "difference", "n"], table) + "\n\n" + provenance(data)
 
 
 def variants(data: Mapping[str, Any]) -> str:
     """Paired differences of the step-3 variants to the model as tuned, HR@10."""
     rows = [row for row in data.get("differences", []) if row["reference"] == "SIGMA" and row["recommender"].startswith("SIGMA,")]
     rows = [row for row in rows if row["metric"] == "hr"]
-    columns = [key for key in _TASKS if any((row["task"], row["view"]) == key for row in rows)]
+    columns = [key for key in TASKS if any((row["task"], row["view"]) == key for row in rows)]
     cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
     body = []
     for name in dict.fromkeys(row["recommender"] for row in rows):
@@ -114,7 +96,7 @@ def variants(data: Mapping[str, Any]) -> str:
         texts = [f"{row['diff']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if row else "–" for row in found]
         body.append([name.removeprefix("SIGMA, "), *texts])
     head = ["HR@10, minus SIGMA as tuned", *(task + (", new items" if view == "new" else "") for task, view in columns)]
-    return markdown_table(head, body) + "\n\n" + _provenance(data)
+    return markdown_table(head, body) + "\n\n" + provenance(data)
 
 
 def rows_table(data: Mapping[str, Any]) -> str:
@@ -131,7 +113,7 @@ def rows_table(data: Mapping[str, Any]) -> str:
             return ", ".join(f"{key} {show(inner)}" for key, inner in value.items())
         return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
-    return markdown_table(head, [[show(row.get(name, "")) for name in head] for row in rows]) + "\n\n" + _provenance(data)
+    return markdown_table(head, [[show(row.get(name, "")) for name in head] for row in rows]) + "\n\n" + provenance(data)
 
 
 def _manifest(stage: str, demo: Path) -> dict[str, Any] | None:
@@ -222,9 +204,11 @@ SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] 
     "quality": (measured, evaluation),
     "differences": (measured, differences),
     "variants": (measured, variants),
-    "ablations": ("ablations", evaluation),
-    "backbones": ("backbones", evaluation),
-    "budgets": ("budgets", rows_table),
+    "ablations": ("ablations", experiments.ablations),
+    "backbones": ("backbones", experiments.trained),
+    "budgets": ("budgets", experiments.trained),
+    "wordings": ("wordings", experiments.wordings),
+    "cold-start": ("cold-start", experiments.cold_start),
     "grounding": (grounding, rows_table),
     "tokens": (tokens, rows_table),
     "training": (training, rows_table),

@@ -70,6 +70,7 @@ def rescore(
         [
             setting.prefix_weight, setting.item_weight, setting.tau, setting.strength if setting.apf else 0.0, setting.repeat_weight,
             setting.popularity_weight, setting.value_weight, setting.diversity, lab.shipped.repeat_weight, lab.shipped.popularity_weight,
+            setting.with_hidden(True).repeat_weight,
         ],
         np.float32,
     )  # fmt: skip
@@ -220,7 +221,7 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
     bought, scale, value, vectors, out, out_score,  # noqa: ANN001
 ):  # fmt: skip
     """Questions low … high of `rescore`."""
-    w_phi, w_item, tau, strength, w_repeat, w_popularity, w_value, w_near, r0, p0 = numbers
+    w_phi, w_item, tau, strength, w_open, w_popularity, w_value, w_near, r0, p0, w_hidden = numbers
     beams, quota, domain, pool = sizes
     top, stored = out.shape[1], code.shape[1]
     most = max(pool, top) if w_near > 0 else top
@@ -237,6 +238,7 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
     lift += np.float32(1e-3)  # more than rounding
     for question in range(low, high):
         row, hidden = rows[question], hide[question]
+        w_repeat = w_hidden if hidden else w_open
         log_phi = _prefixes(first_logits[row], first_prior[row], w_repeat, code[row], rest[row])
         n_kept = 0
         for k in range(stored):

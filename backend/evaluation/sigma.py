@@ -45,10 +45,11 @@ class SigmaRecommender:
     def recommend(self, cases: Sequence[Case], k: int) -> np.ndarray:
         """Item rows, best first. Shape: (len(cases), k); -1 where the kept prefixes hold fewer items."""
         out = np.full((len(cases), k), -1, np.int64)
-        tasks = np.array([case.task for case in cases])
-        for task in dict.fromkeys(tasks.tolist()):
-            setting = self.fusion.get(task, self.fusion.get("", FusionSettings()))
-            own = np.flatnonzero(tasks == task)
+        kinds = [(case.task, case.seen == "hide") for case in cases]
+        for kind in dict.fromkeys(kinds):
+            task, hidden = kind
+            setting = self.fusion.get(task, self.fusion.get("", FusionSettings())).with_hidden(hidden)
+            own = [row for row, each in enumerate(kinds) if each == kind]
             for start in range(0, len(own), _CHUNK):
                 part = own[start : start + _CHUNK]
                 out[part] = self._chunk([cases[row] for row in part], k, setting)

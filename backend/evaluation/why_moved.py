@@ -43,13 +43,15 @@ class Why:
 
 def why(lab: FusionLab, question: int, before: Scores, after: Scores) -> Why:
     """Explain one question of the lab."""
-    row, stored = int(lab.rows[question]), lab.cases
+    row, stored, hidden = int(lab.rows[question]), lab.cases, bool(lab.hide[question])
     left, right = before.lists.at[question], after.lists.at[question]
     at = np.array(list(dict.fromkeys([*right[right >= 0].tolist(), *left[left >= 0].tolist()])), np.int64)
     ranks = {
         side: {int(j): place for place, j in enumerate(each, 1) if j >= 0} for side, each in (("left", left), ("right", right))
     }
-    terms = {side: terms_of(lab, row, at, each.setting) for side, each in (("left", before), ("right", after))}
+    terms = {
+        side: terms_of(lab, row, at, each.setting.with_hidden(hidden)) for side, each in (("left", before), ("right", after))
+    }
     change = terms["right"] - terms["left"]
     change -= change.mean(0) if len(change) else 0.0
     targets = lab.targets[question]

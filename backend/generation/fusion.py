@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backend.model.priors import POPULAR
 from backend.settings import FusionSettings
 
 
@@ -38,13 +39,13 @@ def sigma(log_phi: np.ndarray, domain: str) -> np.ndarray:
 
 
 def item_priors(weights: np.ndarray, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The priors as logits: what the household's record says (repeat), and popularity.
+    """The priors as logits: what the household's record says (repeat), and what everybody buys (popularity).
 
     Shape:
         weights: (…, K, 1 + terms) sureness first, as `SigmaModel.weights`; terms: (…, K, L, terms); returns: (…, K, L) each.
     """
     both = weights[..., None, 1:] * terms
-    return both[..., :-1].sum(-1), both[..., -1]
+    return both[..., :-POPULAR].sum(-1), both[..., -POPULAR:].sum(-1)
 
 
 def item_log_probs(cos: np.ndarray, scale: np.ndarray, prior: np.ndarray | float = 0.0) -> np.ndarray:

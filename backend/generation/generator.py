@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import ThreadpoolController
 
 from backend.data import schema as c
 from backend.data.prices import log_price
@@ -66,6 +67,7 @@ class Generator:
         self.price = log_price(dataset)
         self._catalogue: Catalogue | None = None
         self._name_vectors = name_vectors
+        self._threads = ThreadpoolController()
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
 
     def warm(self) -> None:
@@ -107,7 +109,11 @@ class Generator:
         if forced is not None and self.index.row(forced) is None:
             raise RequestError(f"no item has the prefix {prefix_name(forced)}", "forced prefix", "take one of the listed ones")
         read_ms = 1000 * (time.perf_counter() - began)
-        trace = self.generate(shopper, reading.instruction, request.fusion, allowed, forced, on_step, asked.max_total)
+        with self._threads.limit(
+            limits=1, user_api="blas"
+        ):  # numpy's own threads spin on after a product, torch's would wait for them
+            fusion = request.fusion.with_hidden(asked.seen == "hide")
+            trace = self.generate(shopper, reading.instruction, fusion, allowed, forced, on_step, asked.max_total)
         trace.request = {
             **request.model_dump(mode="json"),
             "reading": {**reading.as_json(), "filters": filters_json(asked), "instruction": reading.instruction},

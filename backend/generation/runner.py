@@ -23,7 +23,7 @@ from backend.data.record import Record
 from backend.generation.shopper import Shopper
 from backend.model.batch import Known
 from backend.model.examples import profile_line
-from backend.model.priors import RecordBatch
+from backend.model.priors import POPULAR, RecordBatch
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
 from backend.turns import Turns
@@ -205,7 +205,7 @@ def item_logits(model: SigmaModel, hidden: Tensor, known: Known, tree: int, repe
     """Logits of all items at states of one tree, with or without the repeat prior. Shape: (n, dim) → (n, n_items)."""
     h, weights = asked(model, hidden, known, tree)
     if not repeat:
-        weights = torch.cat([weights[:, :1], torch.zeros_like(weights[:, 1:-1]), weights[:, -1:]], dim=1)
+        weights = torch.cat([weights[:, :1], torch.zeros_like(weights[:, 1:-POPULAR]), weights[:, -POPULAR:]], dim=1)
     wish = known.wish
     return model.item_logits(h, weights, wish.share[tree, None], known.soft, wish.named[tree, None], known.terms[tree, None])
 

@@ -73,8 +73,8 @@ def slots_of(wording: str) -> tuple[str, ...]:
     return tuple(name for _, name, _, _ in string.Formatter().parse(wording) if name is not None)
 
 
-def render(task: str, slots: Mapping[str, str], rng: np.random.Generator, held_out: bool) -> str:
-    """An instruction: a wording drawn at random, its slots filled.
+def draw(task: str, slots: Mapping[str, str], rng: np.random.Generator, held_out: bool) -> str:
+    """A wording that these slots fill, drawn at random.
 
     Args:
         task: the task's name.
@@ -83,7 +83,17 @@ def render(task: str, slots: Mapping[str, str], rng: np.random.Generator, held_o
         held_out: draw from the evaluation's wordings instead of the training's.
     """
     texts = _with_slots(task, "held_out" if held_out else "train", tuple(slots))
-    return texts[int(rng.integers(len(texts)))].format_map({name: in_sentence(value) for name, value in slots.items()})
+    return texts[int(rng.integers(len(texts)))]
+
+
+def fill(wording: str, slots: Mapping[str, str]) -> str:
+    """A wording as an instruction, its slots filled."""
+    return wording.format_map({name: in_sentence(value) for name, value in slots.items()})
+
+
+def render(task: str, slots: Mapping[str, str], rng: np.random.Generator, held_out: bool) -> str:
+    """An instruction: a wording drawn at random (`draw`), its slots filled."""
+    return fill(draw(task, slots, rng, held_out), slots)
 
 
 @lru_cache(maxsize=65_536)

@@ -133,7 +133,8 @@ class Sampler:
         if cut:  # the record knows no more than the prompt
             keep = np.isin(items, history.items)
             items, ages, steps = items[keep], ages[keep], steps[keep]
-        return Plan(profile, history, branches, self.records.of(items, ages, steps))
+        week = self.model.store.trend.row(float(self.histories.days[start]))
+        return Plan(profile, history, branches, self.records.of(items, ages, steps, week))
 
     def sample(self, plan: Plan) -> Sample:
         """The tree of a plan."""

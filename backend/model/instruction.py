@@ -23,7 +23,7 @@ from backend.model.fuse import ProjFuse
 from backend.tokenization.item_store import NAMED
 
 _PULLS, _NEAR = 2, 1 + len(NAMED)
-GATES = ("taste", "words", "soft token", *NAMED, "again", "familiar", "lately", "popularity")
+GATES = ("taste", "words", "soft token", *NAMED, "again", "familiar", "lately", "popularity", "trend")
 _START = {"soft token": -1.5, "again": 0.54, "popularity": 0.6, **dict.fromkeys(NAMED, -4.0)}  # else 0
 _SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
 _NOISE = 0.3  # on vectors of length 1 in training: what many sentences have in common, not each one's own

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from backend.data.schema import Dataset
+from backend.data.trend import Trend
 from backend.errors import WorkspaceError
 from backend.grounding import encoders
 from backend.grounding.grounder import Projection
@@ -46,6 +47,7 @@ def load_store(workspace: Workspace, dataset: Dataset) -> ItemStore:
             arrays["sids"].astype(np.int64),
             arrays["names"].astype(np.float32),
             arrays["name_of"].astype(np.int64),
+            Trend(float(arrays["trend_end"][0]), arrays["trend"].astype(np.float32)),
         )
     except KeyError as error:
         raise WorkspaceError(f"the item store lacks {error}", str(workspace.path), "build the workspace again") from error

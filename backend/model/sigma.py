@@ -85,6 +85,7 @@ class SigmaModel(nn.Module):
     _image: Tensor | None
     _known: Tensor
     _statistics: Tensor
+    _trend: Tensor
     _names: Tensor
     _name_of: Tensor
     sids: Tensor
@@ -141,6 +142,7 @@ class SigmaModel(nn.Module):
         self.register_buffer("_image", image, persistent=False)
         self.register_buffer("_known", torch.from_numpy(np.linalg.norm(store.ids, axis=1) > 0), persistent=False)
         self.register_buffer("_statistics", torch.from_numpy(store.statistics.copy()).float(), persistent=False)
+        self.register_buffer("_trend", torch.from_numpy(store.trend.table.copy()).float(), persistent=False)
         self.register_buffer("_names", torch.from_numpy(store.names).float(), persistent=False)
         self.register_buffer("_name_of", torch.from_numpy(store.name_of.astype(np.int64)), persistent=False)
         self.register_buffer("sids", torch.from_numpy(store.sids.astype(np.int64)), persistent=False)
@@ -207,7 +209,7 @@ class SigmaModel(nn.Module):
     def known(self, batch: Batch, records: RecordBatch, soft: Tensor) -> Known:
         """What is known of a batch beside its hidden states."""
         with torch.autocast("cpu", enabled=False):  # logits of 5 and more: bfloat16 would round them
-            terms, weights = self.priors(records, self._statistics)
+            terms, weights = self.priors(records, self._statistics, self._trend)
             taste = F.normalize(self.taste_map(weights @ soft.float()), dim=-1)  # (trees, item_dim)
             wish = self.instruction(batch.said, self.fuse, self._names, self._name_of)
         return Known(soft, wish, terms, taste)

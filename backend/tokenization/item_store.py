@@ -2,6 +2,7 @@
 
 - One row an item: ID vector (behaviour), text vector (grounded), image vector (may be absent for the whole catalogue), and a few
   standardised behaviour statistics that unit-norm ID vectors do not hold (popularity, repeat rate, price).
+- The trend (popularity of two weeks, by week) stands beside them: requests see the newest, training that of its time.
 - Names of type, category and department stand beside them as sentence vectors, each name once: an instruction may say them outright.
 - A new item joins with its vectors alone: `add` appends a row; without behaviour its ID part is zero, which Proj&Fuse
   has seen in training (ID dropout).
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from backend.data import schema as c
+from backend.data.trend import Trend
 from backend.errors import WorkspaceError
 
 STATISTICS = ("log_popularity", "repeat_rate", "log_price")
@@ -29,7 +31,7 @@ class ItemStore:
     Shape:
         ids: (n, id_dim) unit norm or zero; text: (n, dim) unit norm; image: (n, image_dim) or None;
         statistics: (n, 3) standardised, zero for cold items; sids: (n, levels) int64;
-        names: (m, sentence_dim) unit norm, of all names; name_of: (n, len(NAMED)) rows of names, -1 = none.
+        names: (m, sentence_dim) unit norm, of all names; name_of: (n, len(NAMED)) rows of names, -1 = none; trend.table: (weeks, n).
     """
 
     ids: np.ndarray
@@ -39,9 +41,17 @@ class ItemStore:
     sids: np.ndarray
     names: np.ndarray
     name_of: np.ndarray
+    trend: Trend
 
     def __post_init__(self) -> None:
-        lengths = {len(self.ids), len(self.text), len(self.statistics), len(self.sids), len(self.name_of)}
+        lengths = {
+            len(self.ids),
+            len(self.text),
+            len(self.statistics),
+            len(self.sids),
+            len(self.name_of),
+            self.trend.table.shape[1],
+        }
         if self.image is not None:
             lengths.add(len(self.image))
         if len(lengths) != 1:
@@ -74,6 +84,7 @@ class ItemStore:
             np.concatenate([self.sids, sids]),
             self.names,
             np.concatenate([self.name_of, name_of]),
+            self.trend.grown(m),
         )
 
 

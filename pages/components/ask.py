@@ -104,6 +104,8 @@ def knobs(defaults: FusionSettings) -> None:
     right.slider("Item weight", 0.0, 3.0, step=0.05, key=key("item_weight"), **keep)
     left.slider("Repeat prior", 0.0, 3.0, step=0.05, key=key("repeat_weight"), help="Ours: what this shopper buys again.", **keep)
     right.slider("Popularity prior", -2.0, 2.0, step=0.05, key=key("popularity_weight"), help="Below zero: novelty.", **keep)
+    left.slider("Repeat prior × where bought is hidden", 0.0, 1.0, step=0.05, key=key("repeat_hidden"),
+                help="Factor on the repeat prior where what was bought before is hidden.", **keep)  # fmt: skip
     left.slider("σ strength", 0.0, 2.0, step=0.05, key=key("strength"), help="Exponent of σ. 0: σ plays no part.", **keep)
     right.slider("Business value", -2.0, 2.0, step=0.05, key=key("value_weight"), help="Exponent of the price.", **keep)
     left.slider("Diversity", 0.0, 1.0, step=0.05, key=key("diversity"), help="λ of maximal marginal relevance.", **keep)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from backend.lab import FusionLab
 LABELS = {
     "prefix_weight": "prefix weight", "item_weight": "item weight", "tau": "τ", "sigma_domain": "σ over", "strength": "σ strength",
-    "repeat_weight": "repeat", "popularity_weight": "popularity", "value_weight": "value", "diversity": "diversity", "beams": "K",
-    "per_prefix": "M", "top": "N",
+    "repeat_weight": "repeat", "repeat_hidden": "repeat where hidden", "popularity_weight": "popularity", "value_weight": "value",
+    "diversity": "diversity", "beams": "K", "per_prefix": "M", "top": "N",
 }  # fmt: skip
 _HINT = (
     "Move a slider: every list is made again and measured against the reference. For instance, draw <b>Popularity</b> below 0 and watch novelty "
@@ -67,6 +67,8 @@ def panel(default: LabSettings) -> None:
         )
         st.html("<b>Priors</b>")
         st.slider("Repeat prior", 0.0, 3.0, step=0.05, key=key("repeat_weight"), help="What this household buys again.", **keep)
+        st.slider("… where bought items are hidden", 0.0, 1.0, step=0.05, key=key("repeat_hidden"),
+                  help="Factor on the repeat prior in the view of new items. 0: it plays no part there.", **keep)  # fmt: skip
         st.slider("Popularity", -2.0, 2.0, step=0.05, key=key("popularity_weight"), help="Below 0: novelty.", **keep)
         st.slider(
             "Business value",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from backend.lab import FusionLab, Scores
 TRAIL = 80  # settings that are remembered
 MEAN = "Mean of the tasks"
-KNOBS = ("prefix_weight", "item_weight", "tau", "strength", "repeat_weight", "popularity_weight", "value_weight", "diversity")
+KNOBS = ("prefix_weight", "item_weight", "tau", "strength", "repeat_weight", "repeat_hidden", "popularity_weight", "value_weight",
+         "diversity")  # fmt: skip
 USUAL = [name for name in KNOBS if name not in ("item_weight", "diversity")]
 
 

@@ -15,7 +15,7 @@ from backend.bench.decode import Plan
 from backend.cli import BENCHES, main
 from tests.cli.conftest import Run
 
-COMMANDS = ("build", "train", "evaluate", "recommend", "info", "bench")
+COMMANDS = ("build", "train", "evaluate", "recommend", "info", "bench", "experiment")
 KEYS = {"instruction", "user", "reading", "items", "timings_ms"}
 ITEM_KEYS = {"rank", "item_id", "title", "category", "price", "score", "prefix", "source"}
 
@@ -51,6 +51,8 @@ def test_the_general_help_names_every_command(run: Run) -> None:
         ["bench"],
         ["bench", "weather"],
         ["info", "--jason"],
+        ["experiment", "budgets"],
+        ["experiment", "budgets", "--workspace", "w", "--minutes", "few"],
     ],
 )
 def test_wrong_usage_is_2(run: Run, argv: list[str]) -> None:

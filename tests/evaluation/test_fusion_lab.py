@@ -37,6 +37,7 @@ OTHERS = [
     {"sigma_domain": "renormalised", "item_weight": 2.0},
     {"beams": 2, "per_prefix": 3},
     {"top1_prefix": True, "repeat_weight": 2.0},
+    {"repeat_hidden": 0.25},
     {"strength": 0.4, "prefix_weight": 0.0},
 ]
 

@@ -23,6 +23,7 @@ SETTINGS = [
     FusionSettings(**ALL, apf=False, tau=0.05, repeat_weight=0.0),
     FusionSettings(**ALL, sigma_domain="probability", tau=0.02, prefix_weight=0.5, popularity_weight=-1.0),
     FusionSettings(beams=2, per_prefix=3, top=10, repeat_weight=2.0),
+    FusionSettings(**ALL, tau=0.2, repeat_hidden=0.0),
     FusionSettings(**ALL, top1_prefix=True),
     FusionSettings(**ALL, value_weight=1.5, strength=0.5),
     FusionSettings(**ALL, diversity=0.7),
@@ -48,7 +49,7 @@ def test_rescoring_gives_the_apps_lists(tiny_dataset: Dataset, variant: dict[str
             allowed = np.ones(tiny_dataset.n_items, bool)
             if case.seen == "hide":
                 allowed[case.history] = False
-            trace = generator.generate(shopper, case.instruction, setting, allowed)
+            trace = generator.generate(shopper, case.instruction, setting.with_hidden(case.seen == "hide"), allowed)
             expected = dict(zip(trace.fused["item"], trace.fused["score"], strict=True))
             assert len(expected) == (found >= 0).sum()
             if setting.diversity:  # one swapped pair changes what a greedy choice takes after it

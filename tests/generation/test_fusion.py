@@ -82,15 +82,14 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
         state = naive_hidden(generator, tokens, prefix, query=True)
         wish = known.wish
         h = model.query_vectors(state, known.taste[0], wish.words[0], wish.pulls[0]).ravel()
-        sure, *of_terms, popularity = wish.weights[0].tolist()
+        sure, *of_terms, popularity, lately = wish.weights[0].tolist()
         weights = {}
         for item in items:
             near = float(wish.share[0]) * float(h @ soft[item]) + float(wish.named[0, item])
-            repeat = sum(weight * float(term) for weight, term in zip(of_terms, terms[item, :-1], strict=True))
+            repeat = sum(weight * float(term) for weight, term in zip(of_terms, terms[item, :-2], strict=True))
+            popular = popularity * float(terms[item, -2]) + lately * float(terms[item, -1])
             weights[item] = math.exp(
-                sure * near * spread / fusion.tau
-                + fusion.repeat_weight * repeat
-                + fusion.popularity_weight * popularity * float(terms[item, -1])
+                sure * near * spread / fusion.tau + fusion.repeat_weight * repeat + fusion.popularity_weight * popular
             )
         total = sum(weights.values())
         for item in items:

@@ -96,11 +96,11 @@ def naive_known(model: SigmaModel, records: list[Record], text: str = "", demand
     terms, taste = torch.zeros(len(records), n, DEMANDS + len(TERMS)), torch.zeros(len(records), soft.shape[1])
     statistics = torch.from_numpy(model.store.statistics)
     for tree, record in enumerate(records):
-        terms[tree, :, -3], terms[tree, :, -2] = torch.from_numpy(record.familiar), torch.from_numpy(record.lately)
-        terms[tree, :, -1] = statistics[:, 0]
+        terms[tree, :, -4], terms[tree, :, -3] = torch.from_numpy(record.familiar), torch.from_numpy(record.lately)
+        terms[tree, :, -2], terms[tree, :, -1] = statistics[:, 0], torch.from_numpy(model.store.trend.table[record.week])
         liked = torch.zeros(soft.shape[1])
         for item, own in zip(record.items.tolist(), torch.from_numpy(record.own), strict=True):
-            seen = torch.cat([own, statistics[item], terms[tree, item, -3:-2]])
+            seen = torch.cat([own, statistics[item], terms[tree, item, -4:-3]])
             hidden = torch.nn.functional.gelu(model.priors.hidden(seen))
             terms[tree, item, :DEMANDS] = own[0] + model.priors.again(hidden)
             liked += own[0] * torch.nn.functional.softplus(model.priors.taste(hidden)[0]) * soft[item]
@@ -128,7 +128,7 @@ def naive_wish(model: SigmaModel, text: str, demand: torch.Tensor) -> Wish:
             if row >= 0:
                 named[item] += near[name] / max(sure, 1e-6) * float(asked @ torch.from_numpy(store.names[row]))
     again = [positive("again") * float(share) for share in demand]
-    weights = torch.tensor([[sure, *again, gates["familiar"], gates["lately"], gates["popularity"]]])
+    weights = torch.tensor([[sure, *again, gates["familiar"], gates["lately"], gates["popularity"], gates["trend"]]])
     words = torch.nn.functional.normalize(model.fuse.of_text(grounded[None])[0] + own.add(both), dim=0)
     pulls = torch.tensor([[positive("taste"), positive("words")]])
     return Wish(words[None], pulls, weights, torch.tensor([[near["soft token"] / max(sure, 1e-6)]]), named[None])
@@ -142,9 +142,10 @@ def naive_item_logits(model: SigmaModel, state: torch.Tensor, known: Known, repe
     out = []
     for row, (item, terms) in enumerate(zip(known.soft, known.terms[0].double().tolist(), strict=True)):
         near = float(wish.share[0]) * float(h @ item) + float(wish.named[0, row])
-        logit = sure * near / model.settings.tau + weights[-1] * terms[-1]
+        popular = weights[-2] * terms[-2] + weights[-1] * terms[-1]
+        logit = sure * near / model.settings.tau + popular
         if repeat:
-            logit += sum(weight * term for weight, term in zip(weights[:-1], terms[:-1], strict=True))
+            logit += sum(weight * term for weight, term in zip(weights[:-2], terms[:-2], strict=True))
         out.append(logit)
     return torch.tensor(out, dtype=torch.float64)
 

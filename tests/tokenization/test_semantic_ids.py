@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.data import schema as c
+from backend.data.trend import Trend
 from backend.errors import WorkspaceError
 from backend.tokenization.item_store import ItemStore, item_names, item_statistics
 from backend.tokenization.prefixes import parse_prefix, prefix_name
@@ -80,6 +81,7 @@ def store(n: int = 4, image: bool = False) -> ItemStore:
         rng.integers(4, size=(n, 2)),
         rng.normal(size=(2, 6)).astype(np.float32),
         rng.integers(2, size=(n, 3)),
+        Trend(20_000.0, rng.random((2, n)).astype(np.float32)),
     )
 
 
@@ -93,6 +95,8 @@ def test_a_new_item_joins_with_its_vectors_alone(image: bool) -> None:
     assert (after.text[4:] == 1).all()
     assert after.sids[4:].tolist() == [[1, 1], [2, 3]]
     assert (after.name_of[4:] == -1).all(), "goes by none of the names"
+    assert not after.trend.table[:, 4:].any(), "nobody has bought it yet"
+    np.testing.assert_array_equal(after.trend.table[:, :4], before.trend.table)
     assert (after.image is None) is not image
     np.testing.assert_array_equal(after.ids[:4], before.ids)
 
@@ -100,7 +104,7 @@ def test_a_new_item_joins_with_its_vectors_alone(image: bool) -> None:
 def test_parts_of_different_lengths_are_refused() -> None:
     good = store()
     with pytest.raises(WorkspaceError, match="disagree"):
-        ItemStore(good.ids[:3], good.text, None, good.statistics, good.sids, good.names, good.name_of)
+        ItemStore(good.ids[:3], good.text, None, good.statistics, good.sids, good.names, good.name_of, good.trend)
 
 
 def test_statistics_against_hand_counts() -> None:

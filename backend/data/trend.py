@@ -1,0 +1,53 @@
+"""What is bought lately, by everybody: popularity of the last two weeks, for each week of the training period.
+
+- Grocery demand moves with the season, and two weeks of baskets say more of next week than the whole year does.
+- A training context sees the newest window that had ended before it; serving sees the last one. So no basket counts itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_WINDOW, _WEEK = 14.0, 7.0  # days
+_FLOOR = 1e-3  # share of baskets that counts as "hardly ever": one in a thousand
+_JUST_AFTER = 1 / 86_400  # a second, in days: the last basket lies before the end
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Popularity of two weeks, by the week they ended.
+
+    Shape:
+        table: (weeks, n_items) float32, log(1 + share of the window's baskets/floor); row k ended k weeks before `end` (in days).
+    """
+
+    end: float
+    table: np.ndarray
+
+    def row(self, day: float) -> int:
+        """The newest window that had ended by `day` (days since 1970); the oldest one, which is empty, where none had."""
+        return int(np.clip(np.ceil((self.end - day) / _WEEK), 0, len(self.table) - 1))
+
+    def grown(self, more: int) -> Trend:
+        """With `more` items that nobody has bought yet."""
+        return Trend(self.end, np.pad(self.table, ((0, 0), (0, more))))
+
+
+def trend(items: np.ndarray, days: np.ndarray, steps: np.ndarray, n_items: int) -> Trend:
+    """The trend of some purchases.
+
+    Shape:
+        items, days, steps: (events,) item row, day since 1970, basket; an item stands at most once a basket.
+    """
+    if not len(items):
+        return Trend(0.0, np.zeros((1, n_items), np.float32))
+    end = float(days.max()) + _JUST_AFTER
+    age = end - days
+    rows = []
+    for week in range(int(age.max() // _WEEK) + 2):  # the oldest is empty: for the first week's baskets
+        inside = (age > week * _WEEK) & (age <= week * _WEEK + _WINDOW)
+        baskets = max(len(np.unique(steps[inside])), 1)
+        rows.append(np.log1p(np.bincount(items[inside], minlength=n_items) / baskets / _FLOOR))
+    return Trend(end, np.array(rows, np.float32))
