@@ -75,11 +75,9 @@ saves a checkpoint first.
 examples:
   python -m backend train --workspace workspaces/mine
   python -m backend train --workspace workspaces/mine --resume
-  python -m backend train --workspace workspaces/mine --set train.max_minutes=5
   python -m backend train --workspace workspaces/mine --backbone smollm2 --set model.layers=8
   python -m backend train --workspace workspaces/mine --backbone ~/models/Qwen3-0.6B --set model.layers=null
-  python -m backend train --workspace workspaces/mine --recipe sgrec         (a judge and policies on the trained model)
-  python -m backend train --workspace workspaces/mine --recipe sgrec --set policy.judged=0.05 --json""",
+  python -m backend train --workspace workspaces/mine --recipe sgrec         (a judge and policies on the trained model)""",
     )
     _settings(train)
     train.add_argument(

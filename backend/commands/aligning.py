@@ -21,8 +21,8 @@ def align(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """Train the judge and the arms, and say how they fared."""
     from pydantic import ValidationError
 
-    changes = changes_of(args)
-    odd = sorted(set(changes) - {*_SECTIONS, "seed"})
+    changes = changes_of(args.set)
+    odd = sorted(set(changes) - set(_SECTIONS))
     if odd or args.preset not in ("default", "tiny"):
         what = f"--set {odd[0]}" if odd else f"--preset {args.preset}"
         raise RequestError(
@@ -47,7 +47,7 @@ def align(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     workspace = Workspace.open(args.workspace)
     workspace.check_writable()
     with bars() as report:
-        train(workspace, judge, policy, int(changes.get("seed", 7)), report, cancel, resume=args.resume)
+        train(workspace, judge, policy, 7 if args.seed is None else args.seed, report, cancel, resume=args.resume)
     found = result(workspace)
     if args.json:
         write_json(out, {"workspace": str(args.workspace), **found})

@@ -14,9 +14,9 @@ from backend.settings import Settings, load_preset
 LATER = "it comes with a later release; see CHANGELOG.md"
 
 
-def only_sigma(recipe: str) -> None:
+def known_recipe(recipe: str) -> None:
     """Raise `RequestError` for a recipe that is not there yet."""
-    if recipe != "sigma":
+    if recipe not in ("sigma", "jd"):
         raise RequestError(f"the recipe {recipe!r} is not there yet", "--recipe", LATER)
 
 
@@ -25,15 +25,6 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
     Raises:
         RequestError: unknown preset, unknown or impossible setting.
-    """
-    return load_preset(args.preset, **changes_of(args))
-
-
-def changes_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What --seed, --source, --path, --backbone and --set change, by section.
-
-    Raises:
-        RequestError: a --set that is none.
     """
     changes: dict[str, Any] = {}
     if args.seed is not None:
