@@ -61,6 +61,7 @@ examples:
   python -m backend train --workspace workspaces/mine --set train.max_minutes=5
   python -m backend train --workspace workspaces/mine --backbone smollm2 --set model.layers=8
   python -m backend train --workspace workspaces/mine --recipe jd             (full semantic IDs; settings: jd.…)
+  python -m backend train --workspace workspaces/mine --recipe sgrec          (a judge and policies on the trained model)
   python -m backend train --workspace workspaces/mine --backbone ~/models/Qwen3-0.6B --set model.layers=null""",
     )
     _settings(train)

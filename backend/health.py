@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.errors import WorkspaceError
-from backend.workspace import STAGES, Workspace, command_of
+from backend.workspace import EXTRAS, STAGES, Workspace, command_of
 
 State = Literal["ok", "stale", "missing", "damaged"]
 
@@ -64,7 +64,8 @@ class Info:
 
 def inspect(workspace: Workspace, demo: bool = False) -> Info:
     """State and headline figures of every stage; never raises for a single bad stage."""
-    return Info(str(workspace.path), demo, {name: stage_info(workspace, name) for name in STAGES})
+    names = [*STAGES, *(name for name in EXTRAS if workspace.has(name))]
+    return Info(str(workspace.path), demo, {name: stage_info(workspace, name) for name in names})
 
 
 def empty(path: str, reason: str) -> Info:

@@ -37,14 +37,20 @@ from backend.errors import WorkspaceError
 
 SCHEMA_VERSION = 3  # 2: names in the item store, demands in the model; 3: the trend in the item store
 STAGES = ("dataset", "grounding", "tokens", "model", "evaluation")  # in the order in which data flows
-_COMMANDS = {"model": "train", "evaluation": "evaluate", "jd": "train --recipe jd"}  # what makes a stage; every other one: build
+EXTRAS = ("jd", "judge", "policy")  # stages of the other recipes: a workspace is whole without them
+_COMMANDS = {  # what makes a stage; every other one: build
+    "model": "train", "evaluation": "evaluate", "jd": "train --recipe jd", "judge": "train --recipe sgrec",
+    "policy": "train --recipe sgrec",
+}  # fmt: skip
 INPUTS: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
     "grounding": ("dataset",),
     "tokens": ("grounding",),
     "model": ("dataset", "tokens"),
     "evaluation": ("model",),
-    "jd": ("dataset", "grounding"),  # the second recipe, beside the others: a workspace is whole without it
+    "jd": ("dataset", "grounding"),
+    "judge": ("dataset", "tokens"),
+    "policy": ("model", "judge"),
 }
 DEMO = Path(__file__).parent.parent / "assets" / "demo"
 _LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "pandas", "numpy")

@@ -25,8 +25,8 @@ MAX_LINES = {"pages": 200, "app.py": 80}  # a page is a view; the app is a route
 MAX_LINES_ELSEWHERE = 350
 
 # rooms in the order in which data flows; a room knows those before it, and what is in neither list stands above them all
-ROOMS = ("data", "tokenization", "grounding", "instructions", "model", "generation", "evaluation")
-GROUND = {"errors", "progress", "settings", "workspace", "frames", "turns"}
+ROOMS = ("data", "tokenization", "grounding", "instructions", "model", "generation", "evaluation", "judge", "alignment")
+GROUND = {"errors", "progress", "settings", "workspace", "frames", "turns", "storage"}
 ABOVE = {
     "pipeline",
     "workbench",
@@ -40,7 +40,6 @@ ABOVE = {
     "commands",
     "bench",
     "serving",
-    "storage",
     "evidence",
     "__main__",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from backend.bars import bars, show, write_json
+from backend.commands.aligning import align
 from backend.commands.looking import stage_table
 from backend.commands.options import LATER, known_recipe, settings_of
 from backend.errors import RequestError
@@ -36,7 +37,10 @@ def build(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
 
 
 def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
-    """`train`: the model."""
+    """`train`: the model; with --recipe sgrec, what comes on top of it."""
+    if args.recipe == "sgrec":
+        align(args, out, cancel)
+        return
     known_recipe(args.recipe)
     settings = settings_of(args)
     from backend.data.store import dataset_settings

@@ -156,6 +156,23 @@ class Store:
         """Take a vote back; whether there was one with this id."""
         return self._delete(schema.vote, schema.vote.c.id == vote)
 
+    def restore_votes(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Write votes back as `votes` gave them, hashes as they are; those that are there already are left out. How many were written.
+
+        Raises:
+            StorageError: there would be too many votes.
+        """
+        fields = ("shopper", "item_a", "item_b", "winner", "context", "created")
+        with transaction(self._engine, writes=True) as connection:
+            known = {tuple(row) for row in connection.execute(select(*(schema.vote.c[name] for name in fields)))}
+            new = [dict(zip(fields, row, strict=True)) for row in dict.fromkeys(tuple(row[name] for name in fields) for row in rows)
+                   if row not in known]  # fmt: skip
+            if len(known) + len(new) > MAX_VOTES:
+                raise StorageError(f"there would be more than {MAX_VOTES:,} votes", mend="delete some first")
+            if new:
+                connection.execute(schema.vote.insert(), new)
+        return len(new)
+
     # parts -----------------------------------------------------------------------------------------------------------
 
     def _frame(self, query: Select[Any]) -> pd.DataFrame:

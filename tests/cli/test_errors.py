@@ -93,7 +93,16 @@ def test_an_impossible_length(run: Run, trained: Path, top: int) -> None:
 @pytest.mark.parametrize("recipe", ["sgrec"])
 def test_later_recipes_say_so(run: Run, trained: Path, recipe: str) -> None:
     run("recommend", "--workspace", trained, "--instruction", "pizza", "--recipe", recipe).refused(recipe, "later release")
-    run("train", "--workspace", trained, "--recipe", recipe).refused(recipe, "later release")
+    if recipe == "jd":
+        run("train", "--workspace", trained, "--recipe", recipe).refused(recipe, "later release")
+
+
+def test_settings_of_sgrec(run: Run, trained: Path, built: Path) -> None:
+    sgrec = ("train", "--recipe", "sgrec", "--workspace")
+    run(*sgrec, trained, "--set", "train.epochs=2").refused("train", "sgrec")
+    run(*sgrec, trained, "--set", "policy.group=1").refused("policy.group", "impossible")
+    run(*sgrec, trained, "--set", 'policy.arms=["ppo"]').refused("ppo", "a2po")
+    run(*sgrec, built).refused("no model stage", "train")
 
 
 @pytest.mark.parametrize("source", ["amazon", "movielens"])
