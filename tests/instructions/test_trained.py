@@ -73,7 +73,7 @@ def seasonal(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_seasons_are_asked_of_held_households_alone(seasonal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backend.evaluation import run
+    from backend.evaluation import questions, run
 
     seen: dict[str, Any] = {}
 
@@ -86,7 +86,7 @@ def test_seasons_are_asked_of_held_households_alone(seasonal: Path, monkeypatch:
         return seen["cases"]  # type: ignore[no-any-return]
 
     monkeypatch.setattr(run, "fit", fitted)
-    monkeypatch.setattr(run, "season_cases", asked_about)
+    monkeypatch.setattr(questions, "season_cases", asked_about)
     with pytest.raises(StopIteration):
         run.evaluate_workspace(Workspace.open(seasonal), "test", baselines=("popularity",))
     held = seen["fair"].held
