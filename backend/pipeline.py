@@ -30,7 +30,7 @@ from backend.instructions.demand import demand_examples
 from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
-from backend.model.loading import listener, load_store, shared_encode
+from backend.model.loading import listener, load_store, remembered_vectors, shared_encode
 from backend.model.sigma import SigmaModel
 from backend.model.training import TrainingResult, train_model, trainable_state
 from backend.progress import CancelToken, Progress, Report, silent
@@ -200,7 +200,7 @@ def train(
         baskets, counted = fair.train, fair.counted
     tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)
-    examples = demand_examples(settings.train.tasks, prepare(dataset, shared_encode), shared_encode, settings.seed)
+    examples = demand_examples(settings.train.tasks, prepare(dataset, shared_encode), remembered_vectors, settings.seed)
     torch.manual_seed(settings.seed)
     model = SigmaModel(
         load_backbone(settings.model),

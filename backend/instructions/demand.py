@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from backend.data import calendar
 from backend.instructions.catalogue import Catalogue, Encode
@@ -93,7 +94,8 @@ class DemandReader:
             kernel = Nystroem(**{**_KERNEL, "n_components": min(int(_KERNEL["n_components"]), len(vectors))})
             self._classifier = make_pipeline(kernel, LogisticRegression(C=_PENALTY, max_iter=1000))
             features, weight = self._features(vectors, examples["names"]), examples["weight"]
-            self._classifier.fit(features, examples["demand"], logisticregression__sample_weight=weight)
+            with threadpool_limits(1, user_api="blas"):  # many small products: more threads only wait for each other
+                self._classifier.fit(features, examples["demand"], logisticregression__sample_weight=weight)
 
     def _features(self, vectors: np.ndarray, names: np.ndarray) -> np.ndarray:
         return np.concatenate([vectors - self._centre, names[:, None]], axis=1)

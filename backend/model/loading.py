@@ -117,6 +117,11 @@ def shared_encode(texts: list[str]) -> np.ndarray:
     return encoders.shared_text_encoder().encode(texts)
 
 
+def remembered_vectors(texts: list[str]) -> np.ndarray:
+    """The same, each text encoded once a process: a second training meets the same wordings. Shape: (n,) → (n, 384)."""
+    return torch.stack([vector for _, vector in encoders.shared_text_encoder().remembered(texts)]).numpy()
+
+
 def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     """The trained model of a workspace, checked against its store.
 
