@@ -78,13 +78,18 @@ class Catalogue:
     @cached_property
     def known(self) -> frozenset[str]:
         """Stems of the words of the training wordings; of the later, richer tasks only words that two wordings share."""
-        said = {
-            task: [word.stem for text in wordings(task, held_out=False) for word in set(words(filled(text, "")))]
-            for task in self.tasks
-        }
-        later = Counter(stem for task, own in said.items() if task not in TASKS for stem in own)
-        often = {stem for stem, times in later.items() if times > 1}
-        return frozenset(often.union(*(own for task, own in said.items() if task in TASKS)))
+        first = (stem for task in self.tasks if task in TASKS for stem in self._said(task))
+        return self._shared.union(first)
+
+    @cached_property
+    def _shared(self) -> frozenset[str]:
+        """Those that two wordings share: what a single one says ("tired of chicken") may well be a name."""
+        times = Counter(stem for task in self.tasks for stem in self._said(task))
+        return frozenset(stem for stem, n in times.items() if n > 1)
+
+    @staticmethod
+    def _said(task: str) -> list[str]:
+        return [word.stem for text in wordings(task, held_out=False) for word in set(words(filled(text, "")))]
 
     @cached_property
     def _asking(self) -> Wordings:
@@ -102,7 +107,8 @@ class Catalogue:
 
     def _is_by_chance(self, word: Word, name: Name) -> bool:
         """Whether an everyday word only happens to be a name: "groceries" is no department, "grocery" is."""
-        return self.is_plain(word) and word.text.casefold() != (name.category or "").casefold()
+        everyday = word.is_function or word.stem in self._shared
+        return everyday and word.text.casefold() != (name.category or "").casefold()
 
     def find(self, said: Sequence[Word]) -> list[Found]:
         """Names said in a text, the longest first where they overlap, in the order of the text."""
