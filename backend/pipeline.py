@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.data.schema import CATEGORY, EVENT_ITEM, ITEM, STEP, TIME, Dataset
+from backend.data.schema import CATEGORY, ITEM, Dataset
 from backend.data.seasons import hold_out
 from backend.data.split import split
 from backend.data.store import open_dataset, write_dataset
@@ -30,7 +30,7 @@ from backend.instructions.demand import demand_examples
 from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
-from backend.model.loading import listener, load_store, remembered_vectors, shared_encode
+from backend.model.loading import listener, load_store, shared_encode
 from backend.model.sigma import SigmaModel
 from backend.model.training import TrainingResult, train_model, trainable_state
 from backend.progress import CancelToken, Progress, Report, silent
@@ -144,8 +144,7 @@ def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report
         stage.arrays("codebooks", books.arrays())
         names, name_of = item_names(dataset.items)
         said = encoders.shared_text_encoder().encode(names, report=report, cancel=cancel)
-        days = train_events[TIME].to_numpy("datetime64[s]").astype(np.int64) / 86_400
-        lately = trend(train_events[EVENT_ITEM].to_numpy(), days, train_events[STEP].to_numpy(), dataset.n_items)
+        lately = trend(train_events, dataset.n_items)
         stage.arrays(
             "store",
             {
@@ -200,7 +199,9 @@ def train(
         baskets, counted = fair.train, fair.counted
     tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)
-    examples = demand_examples(settings.train.tasks, prepare(dataset, shared_encode), remembered_vectors, settings.seed)
+    examples = demand_examples(
+        settings.train.tasks, prepare(dataset, shared_encode), encoders.shared_text_encoder().known_vectors, settings.seed
+    )
     torch.manual_seed(settings.seed)
     model = SigmaModel(
         load_backbone(settings.model),

@@ -114,7 +114,7 @@ class Vectors:
         from backend.model.loading import text_grounder
 
         if space == "text":
-            return normalised(shared_text_encoder().remembered([text])[0][1].numpy()[None])
+            return normalised(shared_text_encoder().known_vectors([text]))
         grounded = text_grounder(self.workspace)([text])
         if space == "grounded":
             return normalised(grounded.numpy())

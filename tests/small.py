@@ -43,6 +43,9 @@ class FakeEncoder:
         out = [(self.token_states([text]), self.encode([text])[0]) for text in texts]
         return [(states.states[0][states.mask[0]].half(), torch.from_numpy(vector)) for states, vector in out]
 
+    def known_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        return self.encode(texts) if texts else np.zeros((0, TEXT_DIM), np.float32)
+
     def encode(self, texts: Sequence[str], **kwargs: object) -> np.ndarray:
         vectors = np.stack([sum(self._word(word) for word in (text.lower().split() or [""])) for text in texts])
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

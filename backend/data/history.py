@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from backend.data import schema as c
 from backend.data.schema import Dataset
@@ -66,6 +67,11 @@ class History:
         return np.searchsorted(_RECENCY_EDGES, self.days, side="left").clip(0, RECENCY_BUCKETS - 1)
 
 
+def exact_days(events: pd.DataFrame) -> np.ndarray:
+    """When events were, in days since 1970 to the second. Shape: (events,) float64."""
+    return events[c.TIME].to_numpy("datetime64[s]").astype(np.int64) / 86_400
+
+
 class Histories:
     """Histories of all users at any moment, from arrays laid out once.
 
@@ -76,7 +82,7 @@ class Histories:
         events = dataset.events
         self.items = events[c.EVENT_ITEM].to_numpy(np.int64)
         self.steps = events[c.STEP].to_numpy(np.int64)
-        self.days = events[c.TIME].to_numpy("datetime64[s]").astype(np.int64) / 86_400  # exact, in days
+        self.days = exact_days(events)
         users = events[c.EVENT_USER].to_numpy()
         self.first = np.searchsorted(users, np.arange(len(dataset.users) + 1))  # (users + 1,) row of each user's first event
 

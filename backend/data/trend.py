@@ -1,7 +1,8 @@
-"""What is bought lately, by everybody: popularity of the last two weeks, for each week of the training period.
+"""What is bought lately, by everybody: popularity of two weeks, for each week of the training period.
 
-- Grocery demand moves with the season, and two weeks of baskets say more of next week than the whole year does.
-- A training context sees the newest window that had ended before it; serving sees the last one. So no basket counts itself.
+- Grocery demand moves with the season, and two weeks of baskets say more of the next ones than the whole year does.
+- A training context sees the newest window that had ended before it, so no basket counts itself. Serving and evaluation see the last two
+  weeks of the training period, however long ago they are: nothing after it is counted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+
+from backend.data import schema as c
+from backend.data.history import exact_days
 
 _WINDOW, _WEEK = 14.0, 7.0  # days
 _FLOOR = 1e-3  # share of baskets that counts as "hardly ever": one in a thousand
@@ -35,14 +40,11 @@ class Trend:
         return Trend(self.end, np.pad(self.table, ((0, 0), (0, more))))
 
 
-def trend(items: np.ndarray, days: np.ndarray, steps: np.ndarray, n_items: int) -> Trend:
-    """The trend of some purchases.
-
-    Shape:
-        items, days, steps: (events,) item row, day since 1970, basket; an item stands at most once a basket.
-    """
-    if not len(items):
+def trend(train_events: pd.DataFrame, n_items: int) -> Trend:
+    """The trend of training events; an item stands at most once a basket."""
+    if not len(train_events):
         return Trend(0.0, np.zeros((1, n_items), np.float32))
+    items, steps, days = train_events[c.EVENT_ITEM].to_numpy(), train_events[c.STEP].to_numpy(), exact_days(train_events)
     end = float(days.max()) + _JUST_AFTER
     age = end - days
     rows = []

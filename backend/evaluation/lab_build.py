@@ -180,12 +180,13 @@ def _choose(terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.
     first: list[np.ndarray] = []
     for update, weight in PROBES:
         setting = shipped.model_copy(update={**update, "beams": legal.shape[1]})
-        log_phi = _log_phi(terms, setting.repeat_weight)
-        for mask in (legal, legal & ~terms.bought):
+        for hidden, mask in ((False, legal), (True, legal & ~terms.bought)):
+            own = setting.with_hidden(hidden)
+            log_phi = _log_phi(terms, own.repeat_weight)
             cos = np.where(mask, terms.cos, -np.inf)
             alive = np.where(mask.any(-1), log_phi, -np.inf)
             score = (
-                fuse(alive, cos, setting, repeat=terms.repeat, popularity=terms.popularity)[0]
+                fuse(alive, cos, own, repeat=terms.repeat, popularity=terms.popularity)[0]
                 + weight * price[np.maximum(terms.members, 0)]
             )
             score = score.reshape(chosen.shape)

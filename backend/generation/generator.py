@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from backend.data import schema as c
 from backend.data.prices import log_price
@@ -67,7 +67,6 @@ class Generator:
         self.price = log_price(dataset)
         self._catalogue: Catalogue | None = None
         self._name_vectors = name_vectors
-        self._threads = ThreadpoolController()
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
 
     def warm(self) -> None:
@@ -109,11 +108,8 @@ class Generator:
         if forced is not None and self.index.row(forced) is None:
             raise RequestError(f"no item has the prefix {prefix_name(forced)}", "forced prefix", "take one of the listed ones")
         read_ms = 1000 * (time.perf_counter() - began)
-        with self._threads.limit(
-            limits=1, user_api="blas"
-        ):  # numpy's own threads spin on after a product, torch's would wait for them
-            fusion = request.fusion.with_hidden(asked.seen == "hide")
-            trace = self.generate(shopper, reading.instruction, fusion, allowed, forced, on_step, asked.max_total)
+        fusion = request.fusion.with_hidden(asked.seen == "hide")
+        trace = self.generate(shopper, reading.instruction, fusion, allowed, forced, on_step, asked.max_total)
         trace.request = {
             **request.model_dump(mode="json"),
             "reading": {**reading.as_json(), "filters": filters_json(asked), "instruction": reading.instruction},
@@ -245,11 +241,12 @@ def _shortage(found: int, wanted: int, reachable: int, prefixes: int, forced: tu
 
 
 def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Generator:
-    """The generator of a workspace.
+    """The generator of a workspace. From here on numpy's products take one thread in this process.
 
     Raises:
         WorkspaceError: a stage is missing, stale, damaged, or does not fit the others.
     """
+    threadpool_limits(1, user_api="blas")  # its idle threads spin on after a product, and torch's would wait for them
     dataset = dataset or open_dataset(workspace)
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
     generator = Generator(load_model(workspace, dataset), dataset, names)

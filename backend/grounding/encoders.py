@@ -137,6 +137,11 @@ class TextEncoder:
             self._memory.popitem(last=False)
         return found
 
+    def known_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentence vectors, from memory where a text was met before. Shape: (len(texts), 384) float32, unit norm."""
+        found = [vector.numpy() for _, vector in self.remembered(texts)]
+        return np.stack(found) if found else np.zeros((0, TEXT_DIM), np.float32)
+
     @torch.inference_mode()
     def encode(
         self, texts: Sequence[str], batch: int = 256, report: Report = silent, cancel: CancelToken | None = None

@@ -78,8 +78,7 @@ def text_grounder(workspace: Workspace) -> Callable[[Sequence[str]], Tensor]:
         return projection(vectors)
 
     def ground(texts: Sequence[str]) -> Tensor:
-        vectors = [vector for _, vector in encoders.shared_text_encoder().remembered(texts)]
-        return project(torch.stack(vectors)).clone() if vectors else torch.zeros(0, projection.skip.out_features)
+        return project(torch.from_numpy(encoders.shared_text_encoder().known_vectors(texts))).clone()
 
     return ground
 
@@ -99,8 +98,7 @@ class Listener:
 
     def __call__(self, texts: Sequence[str], demand: Tensor | None = None) -> Said:
         """Vectors of instructions; `demand` where it is known, else it is read."""
-        vectors = [vector for _, vector in encoders.shared_text_encoder().remembered(texts)]
-        sentence = torch.stack(vectors) if vectors else torch.zeros(0, self.sentence_dim)
+        sentence = torch.from_numpy(encoders.shared_text_encoder().known_vectors(texts))
         if demand is None:
             demand = torch.from_numpy(self.reader.read(texts, sentence.numpy()))
         return Said(self.ground(texts), sentence, demand)
@@ -115,11 +113,6 @@ def listener(workspace: Workspace, dataset: Dataset, examples: Mapping[str, np.n
 def shared_encode(texts: list[str]) -> np.ndarray:
     """Sentence vectors by the process's one text encoder. Shape: (n,) → (n, 384)."""
     return encoders.shared_text_encoder().encode(texts)
-
-
-def remembered_vectors(texts: list[str]) -> np.ndarray:
-    """The same, each text encoded once a process: a second training meets the same wordings. Shape: (n,) → (n, 384)."""
-    return torch.stack([vector for _, vector in encoders.shared_text_encoder().remembered(texts)]).numpy()
 
 
 def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:

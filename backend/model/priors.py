@@ -2,7 +2,7 @@
 
 - `Priors` turns a record into a few *terms* for each item: how strongly it asks to be bought again (a small MLP over the receipts'
   features, an output for each demand), how familiar its category is, whether that was bought lately, and how popular the item is, in the
-  whole training period and in the last two weeks before the request.
+  whole training period and in two weeks of it (`backend.data.trend`).
 - How much each term weighs is not decided here but by the instruction's demand (`backend.model.instruction`): much for a next
   basket, little for something new, less than nothing for a category that is on the table every week.
 - The pointer of RepeatNet (Ren et al. 2019), in product form.

@@ -251,6 +251,11 @@ def test_reasons(invented: FusionLab) -> None:
     assert "diversity" in set(spread.items["mover"])
     assert spread.items["note"].str.contains("without the diversity step").any()
     assert set(TERMS) <= set(spread.items.columns)
+    hidden = int(np.flatnonzero(invented.hide)[0])
+    blind = setting.model_copy(update={"repeat_hidden": 0.0})
+    more = blind.model_copy(update={"repeat_weight": 2.5})
+    told = why(invented, hidden, invented.score(blind), invented.score(more))
+    assert (told.items[list(TERMS)].abs() < 1e-9).all(axis=None), "there the repeat prior plays no part"
 
 
 def test_prices() -> None:

@@ -192,3 +192,14 @@ def test_a_trace_tells_the_demand_that_was_heard(generator: Generator) -> None:
     heard = generator.model.listen([trace.request["reading"]["instruction"]]).demand[0].tolist()
     assert trace.demand == pytest.approx(dict(zip(generator.model.listen.tasks, heard, strict=True)))
     assert json.loads(trace.to_json())["demand"] == pytest.approx(trace.demand)
+
+
+def test_where_bought_items_are_hidden_the_repeat_prior_has_a_weight_of_its_own(generator: Generator) -> None:
+    def fused(seen: str, **changes: float) -> pd.DataFrame:
+        fusion = ASKED.fusion.model_copy(update=changes)
+        return generator.recommend(ASKED.model_copy(update={"seen": seen, "fusion": fusion})).fused
+
+    equal(fused("hide", repeat_weight=2.0, repeat_hidden=0.25), fused("hide", repeat_weight=0.5))
+    equal(fused("allow", repeat_weight=2.0, repeat_hidden=0.25), fused("allow", repeat_weight=2.0))
+    hidden, plain = fused("hide", repeat_weight=2.0, repeat_hidden=0.25), fused("hide", repeat_weight=2.0)
+    assert not np.allclose(hidden["score"], plain["score"])

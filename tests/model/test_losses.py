@@ -228,3 +228,17 @@ def test_a_cold_item_joins_with_its_vectors_alone(tiny_dataset: Dataset) -> None
     assert after.shape == (n + 2, before.shape[1])
     torch.testing.assert_close(after[:n], before)
     torch.testing.assert_close(after.norm(dim=1), torch.ones(n + 2))
+
+
+def test_a_sample_sees_the_newest_trend_that_had_ended(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset)
+    sampler = sampler_of(tiny_dataset, model)
+    rows = set()
+    for number in range(40):
+        day = sampler.histories.days[int(sampler.start[number])]
+        week = sampler.plan(number).record.week
+        ended = [model.store.trend.end - 7 * row for row in range(len(model.store.trend.table))]
+        assert ended[week] <= day or week == len(ended) - 1
+        assert week == 0 or ended[week - 1] > day
+        rows.add(week)
+    assert len(rows) > 2, "baskets of several weeks"
