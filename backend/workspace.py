@@ -75,19 +75,23 @@ def fingerprint(value: Any) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """Who made a result: commit, date, machine, library versions. Stored beside every measured figure."""
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
+    """Who made a result: commit ("+" where this folder differs from it), date, machine, library versions. Stored beside every figure."""
     return {
-        "commit": commit,
+        "commit": _commit(Path(__file__).parent),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": {"cpu": _cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()},
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
+
+
+def _commit(folder: Path) -> str:
+    """The commit that a folder is at, with "+" where its files are not as the commit has them."""
+    try:
+        shown = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain", "."], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return shown.stdout.strip() + ("+" if changed.stdout else "")
 
 
 def _cpu_name() -> str:
