@@ -126,7 +126,8 @@ class TextEncoder:
         Shape:
             returns: per text (tokens_i, 384) float16 and (384,) float32.
         """
-        missing = sorted({text for text in texts if text not in self._memory}, key=len)  # equal lengths together: less padding
+        # equal lengths together: less padding; in an order that no hash seed changes, since rounding depends on the company
+        missing = sorted({text for text in texts if text not in self._memory}, key=lambda text: (len(text), text))
         for start in range(0, len(missing), 128):
             part = missing[start : start + 128]
             out = self.token_states(part)
