@@ -43,8 +43,8 @@ def over_seeds(
             for name, members in systems.items()
         }
         everyone = np.ones(len(part) // len(own), bool)
-        results += result_rows(values, everyone, [task, view, "all"], about["resamples"], about["seed"])
-        differences += difference_rows(values, reference, [task, view], about["resamples"], about["seed"])
+        results += result_rows(values, everyone, [str(task), str(view), "all"], about["resamples"], about["seed"])
+        differences += difference_rows(values, reference, [str(task), str(view)], about["resamples"], about["seed"])
     return pd.DataFrame(results, columns=RESULT_COLUMNS), pd.DataFrame(differences, columns=DIFFERENCE_COLUMNS)
 
 
