@@ -1,7 +1,7 @@
 """What was measured, by which command: the result files of a folder and the evaluation of a workspace, as plain frames.
 
-- Files are found, not listed: a JSON file with `results` is an evaluation, one with `rows` is a measurement, one of kind
-  "published" holds figures of papers. A file that is none of these, or broken, is named with the reason and nothing else fails.
+- Files are found, not listed: a JSON file with `results` is an evaluation, one with `rows` is a measurement (it may be both), one of kind
+  "published" holds figures of papers (see `published`). Any other or broken file is named with the reason and nothing else fails.
 - A measurement's kind is the word behind `bench` in its command, else the file's name.
 - No figure is made up here: a mean without an interval stays without one, a difference is only shown where a paired one was stored.
 """
@@ -20,7 +20,6 @@ import pandas as pd
 
 from backend.errors import WorkspaceError
 from backend.evaluation import report
-from backend.frames import records
 from backend.workspace import DEMO, Workspace, command_of
 
 RESULTS = Path(__file__).parent.parent / "assets" / "results"
@@ -115,40 +114,36 @@ def discover(workspace: Workspace | None, folder: Path | None = None) -> Evidenc
     folder = folder or RESULTS
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            found = _file(path, path.stat().st_mtime_ns)
-            if isinstance(found, Evaluation):
-                evaluations[path.stem] = found
-                if (further := _read(path)).get("rows"):  # an evaluation's file may hold rows beside its results
-                    rows[path.stem] = _rows(path.stem, further)
-            elif isinstance(found, Rows):
-                rows[found.name] = found
-            else:
-                published |= {str(group["id"]): group for group in found["groups"]}
+            for found in _file(path, path.stat().st_mtime_ns):
+                if isinstance(found, Evaluation):
+                    evaluations[path.stem] = found
+                elif isinstance(found, Rows):
+                    rows[path.stem] = found
+                else:
+                    published |= {str(group["id"]): group for group in found["groups"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             unread[path.name] = f"it cannot be read ({type(error).__name__}: {str(error)[:120]})"
     return Evidence(evaluations, rows, published, unread)
 
 
 @lru_cache(maxsize=64)
-def _file(path: Path, changed: int) -> Evaluation | Rows | Mapping[str, Any]:
-    """What a result file holds: an evaluation, rows, or published figures; parsed again when it changed."""
-    data = _read(path)
-    if data.get("kind") == "published":
-        return data
-    if "results" in data:
-        return _evaluation(path.stem, data)
-    if "rows" in data:
-        return _rows(path.stem, data)
-    raise ValueError("it holds neither results nor rows")
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _file(path: Path, changed: int) -> list[Evaluation | Rows | Mapping[str, Any]]:
+    """What a result file holds: an evaluation, rows, both of them, or published figures; parsed again when it changed."""
     if path.stat().st_size > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
     data = json.loads(path.read_text("utf-8"))
     if not isinstance(data, dict):
         raise TypeError("no JSON object")
-    return data
+    if data.get("kind") == "published":
+        return [data]
+    found: list[Evaluation | Rows | Mapping[str, Any]] = []
+    if "results" in data:
+        found.append(_evaluation(path.stem, data))
+    if "rows" in data and (data["rows"] or not found):
+        found.append(_rows(path.stem, data))
+    if not found:
+        raise ValueError("it holds neither results nor rows")
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -311,40 +306,3 @@ def made(workspace: Workspace) -> dict[str, Rows]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found
-
-
-# published figures beside ours -------------------------------------------------------------------------------------------
-
-
-def published_table(group: Mapping[str, Any]) -> pd.DataFrame:
-    """A group's rows: system · mark · one column a metric."""
-    frame = pd.DataFrame(list(group["rows"]))
-    return frame.drop(columns=[name for name in ("part",) if name in frame])
-
-
-def beside(group: Mapping[str, Any], found: Sequence[Evaluation], k: int = 10) -> pd.DataFrame:
-    """What taking a part away costs, published and ours: HR@k of the variant relative to the full system's.
-
-    Our own change is that of JustForYou, the task nearest to next-item prediction; its interval is the paired one of the difference,
-    divided by the full system's mean.
-
-    Returns:
-        part · who ("published", "ours") · change (−0.1 = ten per cent less) · low · high (NaN for published) · n.
-    """
-    rows: list[dict[str, Any]] = []
-    named = {str(row["part"]): float(row[f"HR@{k}"]) for row in group["rows"] if "part" in row and f"HR@{k}" in row}
-    full = named.pop("full", 0.0)
-    unknown = {"low": float("nan"), "high": float("nan"), "n": 0}
-    for name, value in named.items() if full else ():
-        rows.append({"part": name, "who": "published", "change": value / full - 1, **unknown})
-    for evaluation in found:
-        means = quality(evaluation, "hr", k)
-        base = means[(means["family"] == "ours") & (means["label"] == "JustForYou")]
-        cut = ablations(evaluation, "hr", k)
-        for row in records(cut[cut["label"] == "JustForYou"]) if len(base) else ():
-            part = next((name for name in named if name.casefold() == str(row["against"]).casefold()), None)
-            if part is not None:
-                mean = float(base["mean"].to_numpy(float)[0])
-                shares = {name: row[column] / mean for name, column in (("change", "diff"), ("low", "low"), ("high", "high"))}
-                rows.append({"part": part, "who": "ours", **shares, "n": row["n"]})
-    return pd.DataFrame(rows, columns=["part", "who", "change", "low", "high", "n"])

@@ -152,7 +152,7 @@ def by_activity(frame: pd.DataFrame, metric: str, shown: Sequence[str]) -> go.Fi
 
 
 def beside(frame: pd.DataFrame) -> go.Figure:
-    """What taking a part away costs: published change and ours side by side (`evidence.beside`)."""
+    """What taking a part away costs: published change and ours side by side (`published.beside`)."""
     parts = list(dict.fromkeys(frame["part"]))
     traces = []
     for who, colour, shift, shape in (("published", GREY, -0.16, "diamond"), ("ours", ACCENT, 0.16, "circle")):

@@ -65,7 +65,7 @@ class Info:
 def inspect(workspace: Workspace, demo: bool = False) -> Info:
     """State and headline figures of every stage; never raises for a single bad stage."""
     names = [*STAGES, *(name for name in EXTRAS if workspace.has(name))]
-    return Info(str(workspace.path), demo, {name: stage_info(workspace, name) for name in names})
+    return Info(str(workspace.path), demo, {name: _stage(workspace, name) for name in names})
 
 
 def empty(path: str, reason: str) -> Info:
@@ -73,7 +73,7 @@ def empty(path: str, reason: str) -> Info:
     return Info(path, False, {name: StageInfo(name, "missing", reason, command_of(name, path)) for name in STAGES})
 
 
-def stage_info(workspace: Workspace, name: str) -> StageInfo:
+def _stage(workspace: Workspace, name: str) -> StageInfo:
     """State and headline figures of one stage; never raises for a bad one."""
     command = command_of(name, workspace.path)
     if not workspace.has(name):

@@ -7,6 +7,7 @@ Values that the papers do not give ([U] in the design notes) are ours, chosen by
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -233,11 +234,30 @@ def load_preset(name: str = "default", **overrides: Any) -> Settings:
         raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError("the preset is not valid TOML", str(path), str(error)) from error
-    for section, values in overrides.items():
-        raw[section] = {**raw.get(section, {}), **values} if isinstance(values, dict) else values
+    return checked({"preset": path.stem, **merged(raw, overrides)}, path.name)
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections updated field by field, everything else replaced."""
+    out = dict(values)
+    for name, change in changes.items():
+        both = isinstance(change, Mapping) and isinstance(out.get(name), Mapping)
+        out[name] = {**out[name], **change} if both else change
+    return out
+
+
+def checked(values: Mapping[str, Any], where: str = "") -> Settings:
+    """The settings that these values are.
+
+    Args:
+        where: they come from, for the error.
+
+    Raises:
+        RequestError: an unknown or impossible setting.
+    """
     try:
-        return Settings(**{"preset": path.stem, **raw})
+        return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"impossible setting: {first['msg']}", f"{path.name}: {field}") from error
+        raise RequestError(f"impossible setting: {first['msg']}", f"{where}: {field}" if where else field) from error

@@ -8,6 +8,7 @@ import streamlit as st
 from backend import evidence as ev
 from backend import figures_evidence, figures_profiles
 from backend.evidence import Evaluation, Evidence
+from backend.published import beside, published_table
 from pages.components import bound, proof, proof_speed, state
 from pages.components.navigation import QUESTIONS
 from pages.components.style import header
@@ -91,7 +92,7 @@ def ablations(found: Evidence, chosen: Evaluation, metric: str, k: int, name: st
         proof.missing("Parts that need another training (SID only, ID only, without grounding)", found.missing["ablations"])
     group = found.published.get("sigma")
     if published and group:
-        both = ev.beside(group, list(found.evaluations.values()))
+        both = beside(group, list(found.evaluations.values()))
         origin = ev.Origin(
             "published.json and the files named above", chosen.origin.command, chosen.origin.commit, chosen.origin.date
         )
@@ -107,7 +108,7 @@ def papers(found: Evidence) -> None:
         "Copied from papers, not measured here. P: read in the paper; S: a third party's transcription; C: collected, not checked again."
     )
     for group in found.published.values():
-        table = ev.published_table(group)
+        table = published_table(group)
         with st.container(border=True):
             st.html(
                 f'<b>{esc(group["title"])}</b> <span class="sg-small">{esc(group["unit"])}, {esc(group["source"])}</span>{proof.plain(table)}'

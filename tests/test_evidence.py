@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from backend import evidence as ev
-from backend import figures_evidence, figures_profiles, figures_speed
+from backend import figures_evidence, figures_profiles, figures_speed, published
 from tests.pages.fake import fake_workspace
 
 ABOUT = {"commit": "abc1234", "date": "2026-11-22T10:00:00Z", "machine": {"cpu": "Some CPU", "cores": 2, "python": "3.11"}}
@@ -93,6 +93,20 @@ def test_a_changed_file_is_read_again(folder: Path) -> None:
     assert len(ev.discover(None, folder).rows["fast"].frame) == 1
 
 
+def test_a_file_may_hold_rows_beside_its_results(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = json.loads((folder / "ablations.json").read_text("utf-8"))
+    (folder / "jd.json").write_text(json.dumps({**data, "rows": [{"what": "invalid", "value": 0.1}]}))
+    (folder / "none.json").write_text(json.dumps({**data, "rows": []}))
+    both = ev.discover(None, folder)
+    assert set(both.evaluations) == {"ablations", "jd", "none"}
+    assert set(both.rows) == {"fast", "scan", "jd"}
+    assert both.rows["jd"].frame["value"].tolist() == [0.1]
+    parsed: list[str] = []
+    monkeypatch.setattr(ev.json, "loads", lambda text: parsed.append(text))
+    assert set(ev.discover(None, folder).rows) == set(both.rows)
+    assert len(parsed) == len(both.unread)  # only what could not be read is tried again
+
+
 def test_the_workspace_comes_first(folder: Path) -> None:
     both = ev.discover(fake_workspace(), folder)
     assert list(both.evaluations) == [ev.SHIPPED, "ablations"]
@@ -137,7 +151,7 @@ def test_the_radar_is_a_share_of_the_best_baseline(found: ev.Evidence) -> None:
 
 
 def test_published_beside_ours(found: ev.Evidence) -> None:
-    both = ev.beside(found.published["sigma"], list(found.evaluations.values())).set_index(["part", "who"])
+    both = published.beside(found.published["sigma"], list(found.evaluations.values())).set_index(["part", "who"])
     assert both.loc[("without APF", "published"), "change"] == pytest.approx(30.18 / 33.76 - 1)
     assert both.loc[("without APF", "ours"), "change"] == pytest.approx(-0.1)
     assert both.loc[("SID only", "ours"), "low"] == pytest.approx(-0.31 / 0.6)
@@ -160,7 +174,7 @@ def test_figures(found: ev.Evidence) -> None:
     assert signs == {"▲ above zero": "triangle-up", "≈ interval holds zero": "circle"}  # never colour alone
     figures_profiles.radar(ev.radar(frame), ["SIGMA", "popularity"])
     figures_profiles.by_activity(ev.by_activity(run), "HR@10", ["SIGMA"])
-    figures_profiles.beside(ev.beside(found.published["sigma"], [run]))
+    figures_profiles.beside(published.beside(found.published["sigma"], [run]))
     stacked = figures_speed.steps(found.rows["fast"].frame, ["a", "b"])
     assert [trace.name for trace in stacked.data] == ["prompt", "fusion", "95th percentile, whole"]
     whole = pd.DataFrame(

@@ -12,10 +12,10 @@ from typing import Any, TextIO
 
 from backend.arguments import EXPERIMENTS
 from backend.bars import bars, jsonable, show, table, write_json
-from backend.commands.options import changes_of
+from backend.commands.options import changes_of, check_limit
 from backend.errors import RequestError, WorkspaceError
 from backend.progress import CancelToken, Report
-from backend.settings import Settings
+from backend.settings import checked, merged
 
 _MEASURED = ("wordings", "cold-start")  # experiments that are no table of variants
 
@@ -23,8 +23,7 @@ _MEASURED = ("wordings", "cold-start")  # experiments that are no table of varia
 def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """`experiment`: long comparisons that can be left and gone on with."""
     seeds = _seeds(args.seeds)
-    if args.limit is not None and args.limit < 1:
-        raise RequestError(f"{args.limit} is no number of households", "--limit", "give a number above zero")
+    check_limit(args.limit)
     if args.minutes is not None and not 0 < args.minutes < 100_000:
         raise RequestError(f"{args.minutes:g} is no number of minutes", "--minutes", "give a number above zero")
     target = _target(args.out)
@@ -53,7 +52,8 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
 def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int], cancel: CancelToken) -> dict[str, Any]:
     from backend.experiments.making import settings_of
 
-    start = _changed(settings_of(workspace), args.set)
+    start = settings_of(workspace)
+    start = checked(merged(start.model_dump(mode="json"), changes_of(args.set)))
     if args.what in _MEASURED and (args.only or len(seeds) > 1 or args.finished):
         raise RequestError(f"{args.what} is no table of variants", "--only, --seeds, --finished", "leave them out")
     with bars() as report:
@@ -85,20 +85,6 @@ def _wordings(workspace: Any, args: argparse.Namespace, report: Report, cancel: 
     fusion = fusion_of(workspace)
     found = measure_wordings(load_generator(workspace, asked.dataset), asked, fusion, report, cancel)
     return {**found, "split": args.split, "fusion": fusion.model_dump(mode="json")}
-
-
-def _changed(settings: Settings, texts: list[str]) -> Settings:
-    """Settings with --set's changes."""
-    from pydantic import ValidationError
-
-    values = settings.model_dump(mode="json")
-    for section, change in changes_of(texts).items():
-        values[section] = {**values.get(section, {}), **change} if isinstance(change, dict) else change
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RequestError(f"impossible setting: {first['msg']}", ".".join(str(part) for part in first["loc"])) from error
 
 
 def _seeds(text: str | None) -> list[int]:

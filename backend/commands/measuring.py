@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from backend.bars import bars, cell, short, show, table, write_json
-from backend.commands.options import LATER
+from backend.commands.options import LATER, check_limit, known_recipe
 from backend.errors import RequestError
 from backend.progress import CancelToken
 
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """`evaluate`: the figures of the model and the baselines."""
-    from backend.commands.options import known_recipe
     from backend.workspace import Workspace
 
     known_recipe(args.recipe)
-    if args.limit is not None and args.limit < 1:
-        raise RequestError(f"{args.limit} is no number of households", "--limit", "give a number above zero")
+    check_limit(args.limit)
     others = []
     for text in args.compare:
         name, equals, path = text.partition("=")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import RequestError
-from backend.settings import Settings, load_preset
+from backend.settings import Settings, load_preset, merged
 
 LATER = "it comes with a later release; see CHANGELOG.md"
 
@@ -38,10 +38,13 @@ def settings_of(args: argparse.Namespace) -> Settings:
         changes["data"] = data
     if getattr(args, "backbone", None):
         changes["model"] = {"backbone": args.backbone}
-    for section, change in changes_of(args.set).items():
-        both = isinstance(change, dict) and isinstance(changes.get(section), dict)
-        changes[section] = {**changes[section], **change} if both else change
-    return load_preset(args.preset, **changes)
+    return load_preset(args.preset, **merged(changes, changes_of(args.set)))
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise `RequestError` for a number of households that is none."""
+    if limit is not None and limit < 1:
+        raise RequestError(f"{limit} is no number of households", "--limit", "give a number above zero")
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, Any]:

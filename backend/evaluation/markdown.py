@@ -14,6 +14,11 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
 
 
+def label(task: str, view: str) -> str:
+    """A column's or row's heading: "JustForYou, new items"."""
+    return task if view == "all" else f"{task}, {'new items' if view == 'new' else view}"
+
+
 def interval(row: Mapping[str, Any], digits: int = 3) -> str:
     """`.612 [.590, .633]`."""
     texts = [f"{row[key]:.{digits}f}" for key in ("mean", "low", "high")]

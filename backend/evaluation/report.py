@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from backend.evaluation import report_experiments as experiments
-from backend.evaluation.markdown import TASKS, interval, markdown_table, provenance
+from backend.evaluation.markdown import TASKS, change, interval, label, markdown_table, provenance
 from backend.workspace import DEMO
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,7 +42,7 @@ def quality(data: Mapping[str, Any], metric: str = "hr") -> str:
     names = list(dict.fromkeys(row["recommender"] for row in rows))
     columns = [key for key in TASKS if any((name, *key) in cell for name in names)]
     head = [f"{_NAMES[metric]}@10"]
-    head += [f"{task}{', new items' if view == 'new' else ''} (n={cell[names[0], task, view]['n']})" for task, view in columns]
+    head += [f"{label(*key)} (n={cell[names[0], *key]['n']})" for key in columns]
     best = {key: max(cell[name, *key]["mean"] for name in names if (name, *key) in cell) for key in columns}
     body = []
     for name in names:
@@ -74,9 +74,9 @@ def differences(data: Mapping[str, Any]) -> str:
     table = [
         [
             row["reference"],
-            row["task"] + (", new items" if row["view"] == "new" else ""),
+            label(row["task"], row["view"]),
             f"{row['metric'].upper()}@{row['k']}",
-            f"{row['diff']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
+            change(row),
             row["n"],
         ]
         for row in rows
@@ -93,9 +93,8 @@ def variants(data: Mapping[str, Any]) -> str:
     body = []
     for name in dict.fromkeys(row["recommender"] for row in rows):
         found = [cell.get((name, *key)) for key in columns]
-        texts = [f"{row['diff']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if row else "–" for row in found]
-        body.append([name.removeprefix("SIGMA, "), *texts])
-    head = ["HR@10, minus SIGMA as tuned", *(task + (", new items" if view == "new" else "") for task, view in columns)]
+        body.append([name.removeprefix("SIGMA, "), *(change(row) if row else "–" for row in found)])
+    head = ["HR@10, minus SIGMA as tuned", *(label(*key) for key in columns)]
     return markdown_table(head, body) + "\n\n" + provenance(data)
 
 

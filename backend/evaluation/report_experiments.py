@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.evaluation.markdown import TASKS, change, interval, markdown_table, provenance
+from backend.evaluation.markdown import TASKS, change, interval, label, markdown_table, provenance
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -14,11 +14,6 @@ def _columns(rows: Rows) -> list[tuple[str, str]]:
     """(task, view) of a table, the usual ones first."""
     there = list(dict.fromkeys((row["task"], row["view"]) for row in rows))
     return [key for key in TASKS if key in there] + [key for key in there if key not in TASKS]
-
-
-def _label(key: tuple[str, str]) -> str:
-    task, view = key
-    return task if view == "all" else f"{task}, {'new items' if view == 'new' else view}"
 
 
 def _grid(rows: Rows, corner: str, show: Any) -> str:
@@ -30,7 +25,7 @@ def _grid(rows: Rows, corner: str, show: Any) -> str:
     for name in dict.fromkeys(row["recommender"] for row in rows):
         found = [cell.get((name, *key)) for key in columns]
         body.append([name.removeprefix("SIGMA, "), *(show(row) if row else "–" for row in found)])
-    return markdown_table([corner, *(f"{_label(key)} (n={counts[key]:,})" for key in columns)], body)
+    return markdown_table([corner, *(f"{label(*key)} (n={counts[key]:,})" for key in columns)], body)
 
 
 def _of(rows: Rows, metric: str, k: int | None = 10) -> list[Mapping[str, Any]]:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backend.evaluation.intervals import intervals, resample_counts
-from backend.evaluation.protocol import DIFFERENCE_COLUMNS, RESULT_COLUMNS, Evaluation
+from backend.evaluation.protocol import DIFFERENCE_COLUMNS, RESULT_COLUMNS, Evaluation, difference_rows, result_rows
 from backend.frames import records
 
 _KEPT = ("hr", "ndcg", "recall", "constraint", "breadth")
@@ -34,23 +33,18 @@ def over_seeds(
     """
     about = measured.about
     columns = [f"{metric}@{k}" for metric in _KEPT for k in ks if f"{metric}@{k}" in measured.examples]
+    keys = [(metric, int(k)) for metric, k in (column.split("@") for column in columns)]
     results: list[list[Any]] = []
     differences: list[list[Any]] = []
     for (task, view), part in measured.examples.groupby(["task", "view"], sort=False):
-        own = {name: each[columns].to_numpy(float) for name, each in part.groupby("recommender", sort=False)}
-        means = {name: np.mean([own[one] for one in members], axis=0) for name, members in systems.items()}
-        counts = resample_counts(len(means[reference]), about["resamples"], about["seed"])
-        for name, values in means.items():
-            for column, found in zip(columns, intervals(values, counts=counts), strict=True):
-                metric, k = column.split("@")
-                if found.n:
-                    results.append([name, task, view, "all", metric, int(k), found.mean, found.low, found.high, found.n])
-            if name == reference:
-                continue
-            for column, found in zip(columns, intervals(values - means[reference], counts=counts), strict=True):
-                metric, k = column.split("@")
-                if found.n:
-                    differences.append([name, reference, task, view, metric, int(k), found.mean, found.low, found.high, found.n])
+        own = {name: each[columns].to_numpy(float).T for name, each in part.groupby("recommender", sort=False)}  # (columns, n)
+        values = {
+            name: dict(zip(keys, np.mean([own[one] for one in members], axis=0), strict=True))
+            for name, members in systems.items()
+        }
+        everyone = np.ones(len(part) // len(own), bool)
+        results += result_rows(values, everyone, [str(task), str(view), "all"], about["resamples"], about["seed"])
+        differences += difference_rows(values, reference, [str(task), str(view)], about["resamples"], about["seed"])
     return pd.DataFrame(results, columns=RESULT_COLUMNS), pd.DataFrame(differences, columns=DIFFERENCE_COLUMNS)
 
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from backend.errors import RequestError
 from backend.evaluation import OURS
-from backend.settings import Settings
+from backend.settings import Settings, checked, merged
 
 TABLES = Path(__file__).with_name("tables.toml")
 _MANY_CONTEXTS = 100_000  # where minutes bound the training, contexts must not
@@ -49,8 +47,7 @@ class Variant:
         values = base.model_dump(mode="json")
         if self.without is not None:
             values["grounding"]["views"] = [view for view in values["grounding"]["views"] if view != self.without]
-        for section, changes in self.changes.items():
-            values[section] = {**values[section], **changes} if section in values else changes
+        values = merged(values, self.changes)
         train = values["train"]
         if minutes is not None:
             train |= {"max_minutes": minutes * self.budget, "contexts": max(_MANY_CONTEXTS, train["contexts"])}
@@ -58,12 +55,7 @@ class Variant:
             train["contexts"] = max(1, round(train["contexts"] * self.budget))
             if train["max_minutes"] is not None:
                 train["max_minutes"] *= self.budget
-        try:
-            return Settings(**values)
-        except (ValidationError, TypeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error), "loc": ()}
-            place = ".".join(str(part) for part in first["loc"])
-            raise RequestError(f"impossible setting: {first['msg']}", f"variant {self.name!r}: {place}") from error
+        return checked(values, f"variant {self.name!r}")
 
 
 def table_names() -> list[str]:

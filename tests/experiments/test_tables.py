@@ -80,5 +80,7 @@ def test_an_impossible_setting_names_the_variant() -> None:
         Variant("odd", {"model": {"hiden": 3}}).settings(Settings())
     with pytest.raises(RequestError, match="impossible setting"):
         Variant("odd", {"modle": {"hidden": 3}}).settings(Settings())
+    with pytest.raises(RequestError, match="variant 'odd': seed"):  # no section
+        Variant("odd", {"seed": {"hidden": 3}}).settings(Settings())
     with pytest.raises(RequestError, match="unknown table"):
         read_table("nothing")
