@@ -64,13 +64,13 @@ def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
 def _train_jd(args: argparse.Namespace, out: TextIO, cancel: CancelToken, workspace: Workspace, settings: Settings) -> None:
     """The second recipe's stage."""
     from backend.health import stage_info
-    from backend.jd_stage import STAGE, train_jd
+    from backend.jd_stage import train_jd
 
     if getattr(args, "backbone", None):
         settings = settings.model_copy(update={"jd": settings.jd.model_copy(update={"backbone": args.backbone})})
     with bars() as report:
         train_jd(workspace, settings, report, cancel, resume=args.resume)
-    found = {STAGE: stage_info(workspace, STAGE)}
+    found = {"jd": stage_info(workspace, "jd")}
     if args.json:
         write_json(out, {"workspace": str(args.workspace), "stages": {name: vars(stage) for name, stage in found.items()}})
         return

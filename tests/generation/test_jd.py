@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from backend.cli import main
 from backend.errors import RequestError, WorkspaceError
@@ -16,9 +17,11 @@ from backend.generation.constrained import Logits, constrained_beam
 from backend.generation.jd import JdGenerator
 from backend.generation.request import Request
 from backend.generation.searched import Ended, beams_of, free, searched
+from backend.pipeline import drop_checkpoints
 from backend.settings import FusionSettings
 from backend.tokenization.trie import Trie
 from backend.workbench import Workbench
+from backend.workspace import Workspace
 from tests.shop import SETTINGS
 
 
@@ -48,6 +51,30 @@ def test_training_again_keeps_the_stage(jd_workspace: Path) -> None:
     metrics = json.loads((jd_workspace / "jd" / "manifest.json").read_text())["metrics"]
     assert metrics["steps"] == 8
     assert not (jd_workspace / ".training").exists()
+
+
+def test_a_finished_training_leaves_the_other_recipes_checkpoints(tmp_path: Path) -> None:
+    folder = tmp_path / ".training"
+    folder.mkdir()
+    for name in ("model-1.safetensors", "model-2.safetensors", "jd-1.safetensors"):
+        (folder / name).touch()
+    drop_checkpoints(Workspace(tmp_path), "model")
+    assert [path.name for path in folder.iterdir()] == ["jd-1.safetensors"]
+    drop_checkpoints(Workspace(tmp_path), "jd")
+    assert not folder.exists()
+
+
+def test_damaged_or_foreign_weights_are_a_clear_error(jd_workspace: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    shutil.copytree(jd_workspace, folder)
+    weights = folder / "jd" / "model.safetensors"
+    state = load_file(weights)
+    save_file({name: value[:1].clone() for name, value in state.items()}, weights)
+    with pytest.raises(WorkspaceError, match="do not fit"):
+        Workbench.open(folder).jd.generator()
+    weights.write_bytes(b"no weights")
+    with pytest.raises(WorkspaceError, match="missing or damaged"):
+        Workbench.open(folder).jd.generator()
 
 
 def test_the_command_answers_in_the_contracts_form(jd_workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
