@@ -6,12 +6,10 @@ is written here.
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from backend.data import schema as c
 from backend.data.schema import Dataset
@@ -21,9 +19,8 @@ from backend.instructions.jd_prompts import all_texts
 from backend.model.full_sid import build_model
 from backend.model.item_words import catalogue_tokenizer, safe
 from backend.model.jd_examples import JdSampler
-from backend.model.jd_loading import STAGE
-from backend.model.training import TrainingResult, train_model, trainable_state
-from backend.pipeline import TRAINING_FOLDER, peak_memory_mb, training_contexts
+from backend.model.training import TrainingResult, train_model
+from backend.pipeline import checkpoint_of, drop_checkpoints, kept, training_contexts, write_trained
 from backend.progress import CancelToken, Report, silent
 from backend.settings import Settings, TokenSettings
 from backend.tokenization.representations import Representation, full_semantic, numeric
@@ -53,7 +50,7 @@ def train_jd(
     workspace.check_writable()
     grounding = workspace.fresh_stage("grounding")
     own = jd_settings(settings)
-    if workspace.has(STAGE) and workspace.stage(STAGE).fingerprint == workspace.expected_fingerprint(STAGE, own):
+    if kept(workspace, "jd", own, report):
         return None
     dataset = open_dataset(workspace, report)
     vectors = grounding.arrays("vectors")["text"].astype(np.float32)
@@ -64,34 +61,16 @@ def train_jd(
     model = build_model(settings.jd, representation, names, tokenizer)
     contexts = training_contexts(split(dataset, dataset_settings(workspace)).train, settings.jd.train(), settings.seed)
     sampler = JdSampler(dataset, contexts, model.words, settings.jd, settings.seed)
-    checkpoint = workspace.path / TRAINING_FOLDER / f"jd-{workspace.expected_fingerprint(STAGE, own)}.safetensors"
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
+    checkpoint = checkpoint_of(workspace, "jd", own, resume)
     result = train_model(
         model, sampler, settings.jd.train(), settings.seed, checkpoint, report, cancel, names=("L_next", "L_align")
     )
-    with workspace.write(STAGE, own, settings.seed) as stage:
-        stage.seconds = result.seconds
-        stage.metrics = {
-            "steps": result.steps,
-            "minutes": round(result.seconds / 60, 2),
-            "trained_parameters": sum(value.numel() for value in trainable_state(model).values()),
-            "parameters": sum(value.numel() for value in model.parameters()),
-            "vocabulary": model.words.size,
-            "contexts": len(contexts),
-            "shared": model.words.representation.shared,
-            "curve": [[step, round(following, 4), round(aligned, 4)] for step, following, aligned, _ in result.curve][
-                :: max(1, len(result.curve) // 200)
-            ],
-            "peak_memory_mb": peak_memory_mb(),
-        }
+    with workspace.write("jd", own, settings.seed) as stage:
+        write_trained(stage, model, result, len(contexts))
+        stage.metrics |= {"vocabulary": model.words.size, "shared": model.words.representation.shared}
         stage.arrays("codes", {"codes": representation.codes, "sizes": np.array(representation.sizes, np.int32)})
         stage.json("tokenizer", {"name": representation.name, "tokenizer": tokenizer.to_str()})
-        state = {name: value.to(torch.bfloat16).contiguous() for name, value in trainable_state(model).items()}
-        save_file(state, stage.path / "model.safetensors")
-    checkpoint.unlink(missing_ok=True)
-    if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
-        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    drop_checkpoints(workspace, "jd")
     return result
 
 

@@ -7,14 +7,15 @@ decoder, `train` the model, `evaluate` the figures.
 from __future__ import annotations
 
 import resource
-import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import nn
 
 from backend.data.schema import CATEGORY, ITEM, Dataset
 from backend.data.seasons import hold_out
@@ -38,7 +39,7 @@ from backend.settings import Settings, TokenSettings, TrainSettings
 from backend.tokenization.choose import quantize
 from backend.tokenization.item_store import item_names, item_statistics
 from backend.tokenization.semantic_ids import health
-from backend.workspace import Workspace
+from backend.workspace import StageWriter, Workspace
 
 TRAINING_FOLDER = ".training"
 
@@ -71,7 +72,7 @@ def _dataset(workspace: Workspace, settings: Settings, report: Report) -> Datase
     return write_dataset(workspace, settings.data, report)
 
 
-def _kept(workspace: Workspace, name: str, settings: dict[str, Any], report: Report) -> bool:
+def kept(workspace: Workspace, name: str, settings: dict[str, Any], report: Report) -> bool:
     """Whether the stage as it stands is what would be made now."""
     if workspace.has(name) and workspace.stage(name).fingerprint == workspace.expected_fingerprint(name, settings):
         report(Progress(name, 1, 1, "kept"))
@@ -81,7 +82,7 @@ def _kept(workspace: Workspace, name: str, settings: dict[str, Any], report: Rep
 
 def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: Report, cancel: CancelToken | None) -> None:
     own = {**settings.grounding.model_dump(mode="json"), "seed": settings.seed}
-    if _kept(workspace, "grounding", own, report):
+    if kept(workspace, "grounding", own, report):
         return
     with workspace.write("grounding", own, settings.seed) as stage:
         train_events = split(dataset, settings.data).train_events
@@ -134,7 +135,7 @@ def _ground(workspace: Workspace, dataset: Dataset, settings: Settings, report: 
 
 def _tokenize(workspace: Workspace, dataset: Dataset, settings: Settings, report: Report, cancel: CancelToken | None) -> None:
     own = {**settings.tokens.model_dump(mode="json"), "seed": settings.seed}
-    if _kept(workspace, "tokens", own, report):
+    if kept(workspace, "tokens", own, report):
         return
     with workspace.write("tokens", own, settings.seed) as stage:
         vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
@@ -189,7 +190,7 @@ def train(
     stored = {key: value for key, value in tokens.manifest["settings"].items() if key != "seed"}
     settings = settings.model_copy(update={"tokens": TokenSettings(**stored)})  # the model must fit the codebooks that are there
     own = model_settings(settings)
-    if _kept(workspace, "model", own, report):
+    if kept(workspace, "model", own, report):
         return None
     dataset = open_dataset(workspace, report)
     parts = split(dataset, settings.data)
@@ -213,32 +214,48 @@ def train(
     )
     contexts = training_contexts(baskets, settings.train, settings.seed)
     sampler = Sampler(dataset, contexts, list(tasks.values()), model, settings.model, settings.train, settings.seed)
-    checkpoint = workspace.path / TRAINING_FOLDER / f"{workspace.expected_fingerprint('model', own)}.safetensors"
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
+    checkpoint = checkpoint_of(workspace, "model", own, resume)
     result = train_model(model, sampler, settings.train, settings.seed, checkpoint, report, cancel)
     with workspace.write("model", own, settings.seed) as stage:
-        stage.seconds = result.seconds
-        stage.metrics = {
-            "steps": result.steps,
-            "minutes": round(result.seconds / 60, 2),  # of training alone
-            "trained_parameters": sum(value.numel() for value in trainable_state(model).values()),
-            "parameters": sum(value.numel() for value in model.parameters()),
-            "contexts": len(contexts),
-            "curve": [[step, round(ntp, 4), round(ids, 4)] for step, ntp, ids, _ in result.curve][
-                :: max(1, len(result.curve) // 200)
-            ],
-            "peak_memory_mb": peak_memory_mb(),
-        }
+        write_trained(stage, model, result, len(contexts))
         stage.arrays("demand", examples)
-        save_file(_half(trainable_state(model)), stage.path / "model.safetensors")
-    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    drop_checkpoints(workspace, "model")
     return result
 
 
-def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """bfloat16 copies: half the size on disk; what is evaluated is what was stored."""
-    return {name: value.to(torch.bfloat16).contiguous() for name, value in state.items()}
+def checkpoint_of(workspace: Workspace, name: str, settings: dict[str, Any], resume: bool) -> Path:
+    """Where a training of this stage keeps its checkpoint; what stands there is removed unless it shall be resumed."""
+    path = workspace.path / TRAINING_FOLDER / f"{name}-{workspace.expected_fingerprint(name, settings)}.safetensors"
+    if not resume:
+        path.unlink(missing_ok=True)
+    return path
+
+
+def drop_checkpoints(workspace: Workspace, name: str) -> None:
+    """Remove all checkpoints of a stage, now that it is trained; those of the other recipes stay."""
+    folder = workspace.path / TRAINING_FOLDER
+    for path in folder.glob(f"{name}-*"):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()  # only where nothing is left
+
+
+def write_trained(stage: StageWriter, model: nn.Module, result: TrainingResult, contexts: int) -> None:
+    """What every trained stage holds: the training's figures, and its weights in bfloat16 (half the size; evaluated is what was stored)."""
+    state = trainable_state(model)
+    stage.seconds = result.seconds
+    stage.metrics = {
+        "steps": result.steps,
+        "minutes": round(result.seconds / 60, 2),  # of training alone
+        "trained_parameters": sum(value.numel() for value in state.values()),
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "contexts": contexts,
+        "curve": [[step, *(round(loss, 4) for loss in losses)] for step, *losses, _ in result.curve][
+            :: max(1, len(result.curve) // 200)
+        ],
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    save_file({name: value.to(torch.bfloat16).contiguous() for name, value in state.items()}, stage.path / "model.safetensors")
 
 
 def training_contexts(baskets: pd.DataFrame, settings: TrainSettings, seed: int) -> pd.DataFrame:

@@ -136,19 +136,7 @@ class JdSettings(Frozen):
 
     def train(self) -> TrainSettings:
         """What the loop reads, as the loop reads it."""
-        own = (
-            "contexts",
-            "targets",
-            "batch",
-            "epochs",
-            "max_minutes",
-            "lr",
-            "warmup",
-            "weight_decay",
-            "bf16",
-            "checkpoint_steps",
-        )
-        return TrainSettings(**{name: getattr(self, name) for name in own}, dropout=0.0)
+        return TrainSettings(**self.model_dump(include=set(TrainSettings.model_fields)), dropout=0.0)
 
 
 class FusionSettings(Frozen):

@@ -56,7 +56,7 @@ def _recommend_jd(bench: Workbench, requests: Sequence[Request], json: bool, out
             for row in answer.items.to_dict("records")
         ]
         sides = {"#": "right", "item": "left", "category": "left", "$": "right", "P": "right", "semantic ID": "left"}
-        steps = " · ".join(f"{name} {value:.0f} ms" for name, value in answer.timings_ms.items() if name != "free beam")
+        steps = " · ".join(f"{name} {value:.0f} ms" for name, value in answer.timings_ms.items())
         who = f"“{request.instruction}” for household {request.user} (recipe jd)"
         show(out, who, "", table(sides, rows), "", *(f"note: {note}" for note in answer.notes), steps, "")
 

@@ -63,13 +63,13 @@ def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
 
 def _train_jd(args: argparse.Namespace, out: TextIO, cancel: CancelToken, workspace: Workspace, settings: Settings) -> None:
     """The second recipe's stage."""
-    from backend.jd_stage import STAGE, train_jd
+    from backend.jd_stage import train_jd
 
     if getattr(args, "backbone", None):
         settings = settings.model_copy(update={"jd": settings.jd.model_copy(update={"backbone": args.backbone})})
     with bars() as report:
         train_jd(workspace, settings, report, cancel, resume=args.resume)
-    _made(args, out, (STAGE,), f"next: python -m backend evaluate --recipe jd --workspace {args.workspace}")
+    _made(args, out, ("jd",), f"next: python -m backend evaluate --recipe jd --workspace {args.workspace}")
 
 
 def _made(args: argparse.Namespace, out: TextIO, stages: Sequence[str], following: str) -> None:

@@ -7,16 +7,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from backend.generation.request import Request
+from backend.instructions.reading import Reading
+from backend.instructions.templates import sanitise
 from backend.settings import FusionSettings
 
 FILTERS = ("category", "max_price", "min_price", "max_total", "exclude", "deals", "theme", "seen")  # as a reading may name them
+DEFAULT_INSTRUCTION = "What should I put in my cart next?"  # what an empty one asks
 _WIDER, _LEAST, _MOST = 20, 200, 1000  # lists to choose from where a total has to be kept: so many times as long, and its bounds
+
+
+def understood(request: Request, read: Callable[[str], Reading]) -> tuple[Reading, Request]:
+    """What is read of a request's instruction, and the request with it; where there is none, nothing is added.
+
+    Args:
+        read: reads an instruction, and an empty one as the question for the next basket.
+    """
+    text = sanitise(request.instruction) if request.instruction.strip() else ""
+    reading = read(text)
+    return reading, combined(request, reading.filters if text else {})
+
+
+def described(request: Request, reading: Reading, asked: Request) -> dict[str, Any]:
+    """The request with what was understood of it, as JSON-able data for a trace."""
+    told = {**reading.as_json(), "filters": filters_json(asked), "instruction": reading.instruction}
+    return {**request.model_dump(mode="json"), "reading": told}
 
 
 def combined(request: Request, filters: dict[str, Any]) -> Request:

@@ -18,7 +18,7 @@ from backend.data.record import Records
 from backend.data.schema import Dataset
 from backend.data.store import open_dataset
 from backend.errors import RequestError
-from backend.generation.asked import combined, filters_json, to_choose_from, total_notes, within_total
+from backend.generation.asked import DEFAULT_INSTRUCTION, described, to_choose_from, total_notes, understood, within_total
 from backend.generation.beam import Beams, prefix_beam
 from backend.generation.catalogue import PrefixIndex
 from backend.generation.diversity import POOL, spaced
@@ -33,7 +33,6 @@ from backend.generation.trace import Trace
 from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
-from backend.instructions.templates import sanitise
 from backend.instructions.wording_vectors import remembering
 from backend.model.loading import load_model
 from backend.model.prompt import Tokens
@@ -45,7 +44,6 @@ from backend.workspace import Workspace
 
 OnStep = Callable[[str, dict], None]
 SUBSETS = ("prefix", "item", "phi", "cos", "p_item", "sureness", "repeat", "popularity", "score", "score_without_apf")  # fmt: skip
-DEFAULT_INSTRUCTION = "What should I put in my cart next?"
 
 
 class Generator:
@@ -100,8 +98,7 @@ class Generator:
             RequestError: unknown shopper, item, category or prefix; an instruction or a price that makes no sense.
         """
         began = time.perf_counter()
-        reading = self.read(sanitise(request.instruction) if request.instruction.strip() else "")
-        asked = combined(request, reading.filters if request.instruction.strip() else {})
+        reading, asked = understood(request, self.read)
         shopper = self.shoppers.resolve(request)
         allowed, notes = allowed_items(self.dataset, asked, shopper.items, self.shoppers.item_rows)
         forced = request.forced_prefix
@@ -110,10 +107,7 @@ class Generator:
         read_ms = 1000 * (time.perf_counter() - began)
         fusion = request.fusion.with_hidden(asked.seen == "hide")
         trace = self.generate(shopper, reading.instruction, fusion, allowed, forced, on_step, asked.max_total)
-        trace.request = {
-            **request.model_dump(mode="json"),
-            "reading": {**reading.as_json(), "filters": filters_json(asked), "instruction": reading.instruction},
-        }
+        trace.request = described(request, reading, asked)
         trace.notes = notes + trace.notes
         steps = {"reading": round(read_ms, 2), **trace.timings_ms}
         trace.timings_ms = {**steps, "total": round(sum(steps.values()), 2)}

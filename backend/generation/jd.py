@@ -22,19 +22,18 @@ from backend.data import schema as c
 from backend.data.history import History
 from backend.data.schema import Dataset
 from backend.data.store import open_dataset
-from backend.errors import RequestError
-from backend.generation.asked import combined, filters_json, total_notes, within_total
+from backend.generation.asked import DEFAULT_INSTRUCTION, described, total_notes, understood, within_total
 from backend.generation.causal import CodeDecoder
 from backend.generation.constrained import Found, NextCode, constrained_beam, free_beam, rank_items
 from backend.generation.filters import allowed_items
 from backend.generation.logits_processor import own_settings
 from backend.generation.request import Request
-from backend.generation.searched import Ended, beams_of, free, searched
-from backend.generation.shopper import Shopper, Shoppers
+from backend.generation.searched import BEAMS, Ended, beams_of, searched
+from backend.generation.shopper import Shoppers
 from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, prepare
-from backend.instructions.jd_prompts import Piece, item_prompt, jd_wordings, languages, title_prompt
-from backend.instructions.reading import read
+from backend.instructions.jd_prompts import Piece, first_wording, item_prompt, title_prompt
+from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
 from backend.instructions.trained import trained_tasks
 from backend.instructions.wording_vectors import remembering
@@ -50,6 +49,7 @@ from backend.workspace import Workspace
 
 ONE_TASK = "this recipe predicts the next item from the history; of the instruction it takes the filters alone"
 _LONGEST_TITLE = 40  # tokens
+_TITLE_BEAMS = 10  # of a title's search
 
 
 @dataclass
@@ -82,14 +82,12 @@ class JdTrace:
 
 @dataclass(frozen=True)
 class Translated:
-    """A title as items, or an item as a title.
+    """A title as items.
 
     Frames:
         beams  as `searched.beams`, along the trie; `free` without it.
     """
 
-    asked: str
-    title: str
     beams: pd.DataFrame
     free: pd.DataFrame
 
@@ -99,10 +97,10 @@ class JdGenerator:
 
     Args:
         model: the trained model; LoRA is merged into it here.
-        catalogue: what instructions are read with; None = filters are not read from the text.
+        catalogue: what instructions are read with.
     """
 
-    def __init__(self, model: FullSidModel, settings: JdSettings, dataset: Dataset, catalogue: Catalogue | None = None) -> None:
+    def __init__(self, model: FullSidModel, settings: JdSettings, dataset: Dataset, catalogue: Catalogue) -> None:
         self.words, self.settings, self.dataset, self.catalogue = model.words, settings, dataset, catalogue
         self.plain = model.plain()
         self.decoder = CodeDecoder(self.plain, self.words.levels)
@@ -138,6 +136,11 @@ class JdGenerator:
 
     # recommending --------------------------------------------------------------------------------------------------------
 
+    def read(self, instruction: str) -> Reading:
+        """What is understood of an instruction; an empty one asks for the next basket."""
+        with self._lock:
+            return read(instruction or DEFAULT_INSTRUCTION, self.catalogue)
+
     def recommend(self, request: Request, free_too: bool = True) -> JdTrace:
         """The list for a request, and how it came about.
 
@@ -145,18 +148,12 @@ class JdGenerator:
             RequestError: unknown shopper, item or category; an instruction or a price that makes no sense.
         """
         clock = time.perf_counter()
-        reading: dict[str, Any] = {"task": "JustForYou", "filters": {}, "unknown": []}
-        filters: dict[str, Any] = {}
-        text = sanitise(request.instruction) if request.instruction.strip() else ""
-        if text and self.catalogue is not None:
-            understood = read(text, self.catalogue)
-            filters, reading = understood.filters, {**understood.as_json(), "instruction": understood.instruction}
-        asked = combined(request, filters)
+        reading, asked = understood(request, self.read)
         shopper = self.shoppers.resolve(request)
         allowed, notes = allowed_items(self.dataset, asked, shopper.items, self.shoppers.item_rows)
         timings = {"reading": _ms(clock)}
         clock = time.perf_counter()
-        pieces = self.next_prompt(shopper.history, shopper.profile, self.now(request, shopper))
+        pieces = self.next_prompt(shopper.history, shopper.profile, self.now(request))
         prompt = self._told(pieces)
         timings["prompt"] = _ms(clock)
         mask = None if allowed.all() else self.trie.mask(allowed)
@@ -167,10 +164,10 @@ class JdGenerator:
             found, nodes = searched(self.trie, self.behind(pieces), beams, mask, self.settings.normaliser)
             timings["constrained beam"] = _ms(clock)
             clock = time.perf_counter()
-            unbound = (
-                free(self.trie, self.behind(pieces), beams)[1] if free_too else beams_of(self.trie, _nothing(self.trie.depth))
-            )
-            timings["free beam"] = _ms(clock)
+            unbound = pd.DataFrame(columns=list(BEAMS))
+            if free_too:
+                unbound = beams_of(self.trie, free_beam(self.trie, self.behind(pieces), beams))
+                timings["free beam"] = _ms(clock)
         items, log_p = rank_items(self.trie, found, None, mask)
         fused = pd.DataFrame(
             {"rank": np.arange(1, len(items) + 1), "item": items.astype(np.int64), "p": np.exp(log_p.astype(float))}
@@ -187,17 +184,19 @@ class JdGenerator:
         fused["seen"] = fused["item"].isin(shopper.items)
         if len(fused) < top and asked.max_total is None:
             notes.append(f"{len(fused)} of the {int(allowed.sum())} items that pass the filters were reached by {beams} beams")
-        described = {**request.model_dump(mode="json"), "reading": {**reading, "filters": filters_json(asked)}}
         timings["total"] = round(sum(timings.values()), 2)
-        return JdTrace(described, prompt, nodes, beams_of(self.trie, found), unbound, fused, [*notes, ONE_TASK], timings)
+        told = described(request, reading, asked)
+        return JdTrace(told, prompt, nodes, beams_of(self.trie, found), unbound, fused, [*notes, ONE_TASK], timings)
 
-    def now(self, request: Request, shopper: Shopper) -> pd.Timestamp | None:
-        """When the next basket of a household is due; nothing is known of a composed shopper's time."""
-        if request.user is None or not len(shopper.days):
+    def now(self, request: Request) -> pd.Timestamp | None:
+        """When the next basket of a household is due, whatever of its history was dropped; of a composed shopper's time nothing is known."""
+        if request.user is None:
             return None
-        row = self.shoppers.user_row(request.user)
-        last = int(self.shoppers.histories.first[row + 1]) - 1
-        when: pd.Timestamp = self.dataset.events[c.TIME].iloc[last] + pd.Timedelta(days=float(shopper.days.min()))
+        ages = self.shoppers.resolve(Request(user=request.user)).days
+        if not len(ages):
+            return None
+        last = int(self.shoppers.histories.first[self.shoppers.user_row(request.user) + 1]) - 1
+        when: pd.Timestamp = self.dataset.events[c.TIME].iloc[last] + pd.Timedelta(days=float(ages[-1]))
         return when
 
     def _told(self, pieces: Sequence[Piece]) -> pd.DataFrame:
@@ -209,22 +208,19 @@ class JdGenerator:
 
     # titles and SIDs -----------------------------------------------------------------------------------------------------
 
-    def title_to_sid(self, title: str, beams: int = 10, wording: int = 0) -> Translated:
+    def title_to_sid(self, title: str) -> Translated:
         """The items that a title may be of.
 
         Raises:
             RequestError: an empty or too long title.
         """
-        title = safe(sanitise(title, "title"))
-        pieces = item_prompt(jd_wordings("item_of", languages(self.settings.language)[0])[wording], title)
-        with self._lock, torch.inference_mode():
-            found = constrained_beam(self.trie, self.behind(pieces), beams, None, self.settings.normaliser)
-            unbound = free(self.trie, self.behind(pieces), beams)[1]
-        return Translated(title, title, beams_of(self.trie, found), unbound)
+        pieces = item_prompt(first_wording("item_of", self.settings.language), safe(sanitise(title, "title")))
+        along, free = (beams_of(self.trie, self.search(pieces, _TITLE_BEAMS, along=way)) for way in (True, False))
+        return Translated(along, free)
 
-    def sid_to_title(self, item: int, wording: int = 0) -> str:
+    def sid_to_title(self, item: int) -> str:
         """What the model says the title of an item is (greedy)."""
-        pieces = title_prompt(jd_wordings("title_of", languages(self.settings.language)[0])[wording], item)
+        pieces = title_prompt(first_wording("title_of", self.settings.language), item)
         prompt = torch.tensor([self.words.prompt(pieces)])
         from transformers import GenerationConfig
 
@@ -239,25 +235,9 @@ class JdGenerator:
             out = self.plain.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=config)
         return self.words.read(out[0, prompt.shape[1] :].tolist())
 
-    def item_named(self, text: str) -> int:
-        """The item of a SID ("a17·b203·…") or of an exact title.
-
-        Raises:
-            RequestError: there is none.
-        """
-        wanted = text.strip().casefold()
-        for row, title in enumerate(self.titles):
-            if title.casefold() == wanted or self.sid(row) == wanted.replace(" ", ""):
-                return row
-        raise RequestError(f"no item has the title or SID {text[:60]!r}", "title", "take one of the catalogue's")
-
 
 def _ms(since: float) -> float:
     return round(1000 * (time.perf_counter() - since), 2)
-
-
-def _nothing(depth: int) -> Found:
-    return Found(np.zeros((0, depth), np.int64), np.zeros(0, np.intp), np.zeros(0, np.float32))
 
 
 def load_jd_generator(workspace: Workspace, dataset: Dataset | None = None) -> JdGenerator:

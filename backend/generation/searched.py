@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from backend.generation.constrained import Found, Logits, NextCode, Normaliser, constrained_beam, free_beam, log_sum_exp
+from backend.generation.constrained import Found, Logits, NextCode, Normaliser, constrained_beam, log_sum_exp
 from backend.tokenization.prefixes import prefix_name
 from backend.tokenization.trie import NodeMask, Trie
 
@@ -124,12 +124,6 @@ def beams_of(trie: Trie, found: Found) -> pd.DataFrame:
         },
         columns=list(BEAMS),
     )
-
-
-def free(trie: Trie, model: NextCode, beams: int) -> tuple[Found, pd.DataFrame]:
-    """The beam without a constraint, and its SIDs."""
-    found = free_beam(trie, model, beams)
-    return found, beams_of(trie, found)
 
 
 def _best(path: np.ndarray, among: np.ndarray) -> np.ndarray:

@@ -39,6 +39,11 @@ def jd_wordings(task: Task, language: Language) -> tuple[str, ...]:
     return tuple(_file()[language][task])
 
 
+def first_wording(task: Task, setting: str) -> str:
+    """The wording that is used where none is drawn: the first one of a setting's first language."""
+    return jd_wordings(task, languages(setting)[0])[0]
+
+
 def moment(time: pd.Timestamp | None, language: Language, store: str = "") -> str:
     """When and where, as a sentence; nothing where the time is not known."""
     if time is None:

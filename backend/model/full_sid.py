@@ -13,22 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from backend.errors import WorkspaceError
 from backend.model.backbones import LORA_TARGETS, cut_layers, load_pretrained
 from backend.model.batch import Losses
 from backend.model.item_words import ItemWords
-from backend.model.training import trainable_state
 from backend.settings import JdSettings
 from backend.tokenization.representations import Representation
 
@@ -233,21 +228,3 @@ def build_model(settings: JdSettings, representation: Representation, names: Seq
     own, causal = load_pretrained(settings.backbone, AutoModelForCausalLM)
     size = int(causal.get_input_embeddings().num_embeddings)
     return under_lora(causal, settings, write_words(settings, representation, names, own.backend_tokenizer, size))
-
-
-def load_trained(model: FullSidModel, path: Path) -> FullSidModel:
-    """Copy stored weights into a model.
-
-    Raises:
-        WorkspaceError: missing or damaged, or of another model.
-    """
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WorkspaceError(f"the weights are missing or damaged ({type(error).__name__})", str(path), "train again") from error
-    own = trainable_state(model)
-    if state.keys() != own.keys() or any(state[name].shape != value.shape for name, value in own.items()):
-        raise WorkspaceError("the weights do not belong to these settings", str(path), "train again")
-    for name, value in state.items():
-        own[name].copy_(value)
-    return model.eval()

@@ -18,16 +18,8 @@ from backend.data import schema as c
 from backend.data.history import Histories, History
 from backend.data.households import UNKNOWN
 from backend.data.schema import Dataset
-from backend.instructions.jd_prompts import (
-    Language,
-    Piece,
-    item_prompt,
-    jd_wordings,
-    languages,
-    moment,
-    next_prompt,
-    title_prompt,
-)
+from backend.instructions import jd_prompts as prompts
+from backend.instructions.jd_prompts import Language, Piece, jd_wordings, languages
 from backend.model.full_sid import Asked, Lines, Row, collate
 from backend.model.item_words import ItemWords, safe
 from backend.settings import JdSettings
@@ -47,18 +39,11 @@ def profile_of(text: str, settings: JdSettings) -> str:
     return "" if not settings.profile or text.startswith(UNKNOWN) else safe(text)
 
 
-def ask(
-    history: History, profile: str, time: pd.Timestamp | None, settings: JdSettings, place: str = "", wording: int = 0
-) -> list[Piece]:
-    """The question for the next item, as it is put when nothing is drawn.
-
-    Args:
-        wording: which of the first language.
-    """
-    language = languages(settings.language)[0]
-    said = moment(time, language, place)
-    return next_prompt(
-        jd_wordings("next", language)[wording], language, profile_of(profile, settings), told(history, settings), said
+def ask(history: History, profile: str, time: pd.Timestamp | None, settings: JdSettings) -> list[Piece]:
+    """The question for the next item, as it is put when nothing is drawn."""
+    language, wording = languages(settings.language)[0], prompts.first_wording("next", settings.language)
+    return prompts.next_prompt(
+        wording, language, profile_of(profile, settings), told(history, settings), prompts.moment(time, language)
     )
 
 
@@ -87,9 +72,9 @@ class JdSampler:
         language = self._language(rng)
         profile = "" if rng.random() < _DROPOUT else profile_of(self.profiles[user], self.settings)
         place = "" if self.place is None else safe(str(self.place.iloc[start]))
-        said = "" if rng.random() < _DROPOUT else moment(self.time.iloc[start], language, place)
+        said = "" if rng.random() < _DROPOUT else prompts.moment(self.time.iloc[start], language, place)
         history = told(self.histories.before(user, start), self.settings)
-        pieces = next_prompt(_any(jd_wordings("next", language), rng), language, profile, history, said)
+        pieces = prompts.next_prompt(_any(jd_wordings("next", language), rng), language, profile, history, said)
         chosen = rng.permutation(np.unique(self.histories.items[start:stop]))[: self.settings.targets]
         row = Row()
         places: list[tuple[int, int]] = []
@@ -108,12 +93,12 @@ class JdSampler:
             item, language = int(rng.integers(len(self.titles))), self._language(rng)
             if turn % 2:
                 pieces, answer = (
-                    title_prompt(_any(jd_wordings("title_of", language), rng), item),
+                    prompts.title_prompt(_any(jd_wordings("title_of", language), rng), item),
                     self.words.title(self.titles[item]),
                 )
             else:
                 wording = _any(jd_wordings("item_of", language), rng)
-                pieces, answer = item_prompt(wording, safe(self.titles[item])), self.words.answer(item)
+                pieces, answer = prompts.item_prompt(wording, safe(self.titles[item])), self.words.answer(item)
             out.append((self.words.prompt(pieces), answer))
         return out
 

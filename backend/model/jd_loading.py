@@ -9,12 +9,11 @@ from tokenizers import Tokenizer
 from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.errors import WorkspaceError
-from backend.model.full_sid import FullSidModel, build_model, load_trained
+from backend.model.full_sid import FullSidModel, build_model
+from backend.model.loading import load_weights
 from backend.settings import JdSettings
 from backend.tokenization.representations import Representation
 from backend.workspace import Workspace
-
-STAGE = "jd"
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class TrainedJd:
 
     model: FullSidModel
     settings: JdSettings
-    fingerprint: str
 
 
 def load_jd(workspace: Workspace, dataset: Dataset) -> TrainedJd:
@@ -32,7 +30,7 @@ def load_jd(workspace: Workspace, dataset: Dataset) -> TrainedJd:
     Raises:
         WorkspaceError: missing, stale, damaged, or of another catalogue.
     """
-    stage = workspace.fresh_stage(STAGE)
+    stage = workspace.fresh_stage("jd")
     settings = JdSettings(**stage.manifest["settings"]["jd"])
     arrays, told = stage.arrays("codes"), stage.json("tokenizer")
     representation = Representation(told["name"], arrays["codes"], tuple(arrays["sizes"].tolist()))
@@ -44,4 +42,5 @@ def load_jd(workspace: Workspace, dataset: Dataset) -> TrainedJd:
         )
     names = dataset.items[c.TITLE].tolist()
     model = build_model(settings, representation, names, Tokenizer.from_str(told["tokenizer"]))
-    return TrainedJd(load_trained(model, stage.path / "model.safetensors"), settings, stage.fingerprint)
+    load_weights(model, stage.path / "model.safetensors")
+    return TrainedJd(model.eval(), settings)

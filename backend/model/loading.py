@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.data.schema import Dataset
 from backend.data.trend import Trend
@@ -131,7 +131,7 @@ def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     return model.eval()
 
 
-def load_weights(model: SigmaModel, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> None:
     """Copy stored weights into a model.
 
     Raises:
@@ -150,7 +150,7 @@ def load_weights(model: SigmaModel, path: Path) -> None:
     for name, value in state.items():
         if value.shape != own[name].shape:
             raise WorkspaceError(
-                f"model and item store do not fit: {name} is {tuple(value.shape)} in the file, {tuple(own[name].shape)} here",
+                f"model and settings do not fit: {name} is {tuple(value.shape)} in the file, {tuple(own[name].shape)} here",
                 str(path),
                 "train again",
             )

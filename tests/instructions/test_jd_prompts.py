@@ -5,18 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from backend.instructions.jd_prompts import (
-    Language,
-    Task,
-    all_texts,
-    fill,
-    item_prompt,
-    jd_wordings,
-    languages,
-    moment,
-    next_prompt,
-    title_prompt,
-)
+from backend.instructions import jd_prompts as prompts
+from backend.instructions.jd_prompts import Language, Task, jd_wordings
 from backend.instructions.templates import slots_of
 
 TASKS: tuple[Task, ...] = ("next", "title_of", "item_of")
@@ -48,34 +38,34 @@ def test_every_wording_has_the_slots_of_its_task(task: Task, language: Language)
 
 
 def test_a_prompt_is_text_and_items_in_order() -> None:
-    pieces = next_prompt("{profile} bought {history}. {context} Next?", "en", "Two adults", [4, 7, 7], "It is Monday.")
+    pieces = prompts.next_prompt("{profile} bought {history}. {context} Next?", "en", "Two adults", [4, 7, 7], "It is Monday.")
     assert pieces == ["Two adults. bought ", 4, 7, 7, ". It is Monday. Next?"]
-    assert title_prompt("Item {sid} is called:", 3) == ["Item ", 3, " is called:"]
-    assert item_prompt('"{title}"?', "Milk {sid}") == ['"Milk {sid}"?'], "a title's braces are text"
-    assert fill("{history}", {"history": []}) == []
+    assert prompts.title_prompt("Item {sid} is called:", 3) == ["Item ", 3, " is called:"]
+    assert prompts.item_prompt('"{title}"?', "Milk {sid}") == ['"Milk {sid}"?'], "a title's braces are text"
+    assert prompts.fill("{history}", {"history": []}) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_without_a_profile_somebody_is_meant(language: Language) -> None:
-    pieces = next_prompt("{profile}|{history}", language, "", [1], "")
+    pieces = prompts.next_prompt("{profile}|{history}", language, "", [1], "")
     assert isinstance(pieces[0], str)
     assert len(pieces[0]) > 2
 
 
 def test_moments() -> None:
     time = pd.Timestamp("2017-10-30 18:05")
-    assert moment(time, "en") == "It is Monday, evening, in October."
-    assert moment(time, "en", "436") == "It is Monday, evening, in October, at store 436."
-    assert moment(time, "zh") == "现在是十月星期一晚上。"
-    assert moment(pd.Timestamp("2017-01-01 00:00"), "en") == "It is Sunday, night, in January."
-    assert moment(None, "en") == moment(None, "zh", "436") == ""
+    assert prompts.moment(time, "en") == "It is Monday, evening, in October."
+    assert prompts.moment(time, "en", "436") == "It is Monday, evening, in October, at store 436."
+    assert prompts.moment(time, "zh") == "现在是十月星期一晚上。"
+    assert prompts.moment(pd.Timestamp("2017-01-01 00:00"), "en") == "It is Sunday, night, in January."
+    assert prompts.moment(None, "en") == prompts.moment(None, "zh", "436") == ""
 
 
 def test_languages_and_vocabulary() -> None:
-    assert languages("en") == ("en",)
-    assert languages("zh") == ("zh",)
-    assert languages("both") == ("en", "zh")
-    texts = " ".join(all_texts())
+    assert prompts.languages("en") == ("en",)
+    assert prompts.languages("zh") == ("zh",)
+    assert prompts.languages("both") == ("en", "zh")
+    texts = " ".join(prompts.all_texts())
     assert "{" not in texts
     for word in ("October", "星期一", "title", "store"):
         assert word in texts

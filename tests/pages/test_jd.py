@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from backend.generation.constrained import Logits, NextCode
+from backend.generation.constrained import Logits, NextCode, free_beam
 from backend.generation.jd import ONE_TASK, JdTrace, Translated
 from backend.generation.request import Request
-from backend.generation.searched import beams_of, free, searched
+from backend.generation.searched import beams_of, searched
 from backend.jd_bench import JdAnswer
 from backend.tokenization.representations import Representation, semantic
 from tests.pages.conftest import Opened, html_of
@@ -46,7 +46,7 @@ class FakeJd:
         trie = self.written.trie
         found, nodes = searched(trie, self.model(), 20)
         constrained = beams_of(trie, found)
-        unbound = free(trie, self.model(), 20)[1]
+        unbound = beams_of(trie, free_beam(trie, self.model(), 20))
         rows = constrained["item"].head(request.fusion.top).to_numpy()
         fused = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "item": rows, "sid": constrained["sid"].head(len(rows))})
         facts = self.bench.dataset.items.iloc[rows].reset_index(drop=True)
@@ -59,7 +59,7 @@ class FakeJd:
     def title_to_sid(self, title: str) -> Translated:
         trie = self.written.trie
         found, _ = searched(trie, self.model(), 10)
-        return Translated(title, title, beams_of(trie, found), free(trie, self.model(), 10)[1])
+        return Translated(beams_of(trie, found), beams_of(trie, free_beam(trie, self.model(), 10)))
 
     def sid_to_title(self, item_id: str) -> tuple[str, str]:
         return "a1·b2·c3·d0", "<b>some title</b>"
