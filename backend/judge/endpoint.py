@@ -26,6 +26,7 @@ import numpy as np
 import requests
 from pydantic import BaseModel, Field, ValidationError
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from backend.data import schema as c
@@ -217,9 +218,7 @@ class EndpointJudge:
             raise RequestError(
                 f"the judge's endpoint cannot be reached ({type(error).__name__})", self.settings.url, f"check {URL_VARIABLE}"
             ) from error
-        except Exception as error:  # urllib3 raises its own while a body is read
-            if not type(error).__module__.startswith("urllib3"):
-                raise
+        except HTTPError as error:  # urllib3's own, while a body is read
             raise RequestError(
                 f"the judge's endpoint broke off ({type(error).__name__})", self.settings.url, "try again"
             ) from error
