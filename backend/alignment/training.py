@@ -32,7 +32,6 @@ from backend.alignment.a2po import ARMS
 from backend.alignment.arm import METRICS, ArmRun, K, Scorer, measure_arm, train_arm, weights_of
 from backend.alignment.policy import Policy, Prepared
 from backend.alignment.rewards import BusinessReward
-from backend.alignment.settings import PolicySettings
 from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.data.split import N_ITEMS, START, Split, split
@@ -43,10 +42,11 @@ from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.intervals import difference, interval
 from backend.generation.generator import load_generator
 from backend.instructions.trained import tasks_of
-from backend.judge.making import PROXY, JudgeSettings, load_judge, make_judge
+from backend.judge.making import PROXY, load_judge, make_judge
 from backend.model.loading import load_model
 from backend.model.sigma import SigmaModel
 from backend.progress import CancelToken, Progress, Report, silent
+from backend.settings import JudgeSettings, PolicySettings
 from backend.workspace import Workspace, disk_error, provenance
 
 START_ARM = "sft"

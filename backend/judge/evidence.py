@@ -15,6 +15,7 @@ import pandas as pd
 from backend.data import calendar
 from backend.data import schema as c
 from backend.data.deals import DAYS, Deals
+from backend.data.naming import PRIVATE
 from backend.data.schema import Dataset
 from backend.judge.aspects import Floats, Ints, Situation
 
@@ -23,7 +24,6 @@ FACTS = (
     "occasion", "price", "brand", "alike", "deal",
 )  # fmt: skip
 USER_FACTS = ("baskets", "variety", "newness", "own brand", "usual price", "basket size", "known profile")
-STORE_BRAND = "Private"
 _HALF_LIFE = 60.0  # days after which a purchase counts half
 _FLOOR = 0.01  # rate of one basket in a hundred
 _NEVER = 1000.0  # days since a purchase that never was
@@ -52,7 +52,7 @@ class Evidence:
         self.sizes = [int(kind.max(initial=-1)) + 1 for kind in self.kinds]
         self.text, self.ids, self.occasions = _unit(text), _unit(ids), {word: _unit(v[None])[0] for word, v in occasions.items()}
         self.log_price = np.log(items[c.PRICE].to_numpy(float).clip(0.01))
-        self.own_brand = (items[c.BRAND] == STORE_BRAND).to_numpy(float)
+        self.own_brand = (items[c.BRAND] == PRIVATE).to_numpy(float)
         lines = dataset.events.loc[np.asarray(events)]
         item = lines[c.EVENT_ITEM].to_numpy()
         self.popular = np.log1p(np.bincount(item, minlength=dataset.n_items))

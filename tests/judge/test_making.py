@@ -11,11 +11,12 @@ import pytest
 from backend.data.store import open_dataset
 from backend.errors import Cancelled, WorkspaceError
 from backend.judge.aspects import ASPECTS, Situations
-from backend.judge.making import PROXY, JudgeSettings, held_households, load_judge, make_judge
+from backend.judge.making import PROXY, held_households, load_judge, make_judge
 from backend.progress import CancelToken, Progress
+from backend.settings import load_preset
 from backend.workspace import Workspace
 
-QUICK = JudgeSettings(held=0.3, weights={"steps": 30})  # type: ignore[arg-type]
+QUICK = load_preset("tiny").judge
 
 
 @pytest.fixture(scope="module")
