@@ -70,7 +70,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def situation(tiny_dataset: Dataset) -> Situation:
     made = Situations(tiny_dataset)
-    return made.before(4, int(made.first[5]) - 1, "something sweet")
+    return made.before(4, int(made.past.first[5]) - 1, "something sweet")
 
 
 def judge_of(server: Server, dataset: Dataset, folder: Path, **more: Any) -> EndpointJudge:

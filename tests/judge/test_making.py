@@ -34,7 +34,7 @@ def test_what_is_stored_judges_again(judged: Workspace) -> None:
     metrics = judged.stage("judge").metrics
     assert metrics["labels"] == PROXY
     assert set(found.judge.aspects) == set(metrics["used"])
-    situation = Situations(dataset).before(0, int(Situations(dataset).first[1]) - 1)
+    situation = Situations(dataset).before(0, int(Situations(dataset).past.first[1]) - 1)
     said = found.judge.judge(situation, np.arange(10), reasons=True)
     for column, name in enumerate(ASPECTS):
         assert (said.levels[:, column] >= 0).all() == (name in metrics["used"])
