@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -47,7 +46,7 @@ from backend.model.loading import load_model
 from backend.model.sigma import SigmaModel
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import JudgeSettings, PolicySettings
-from backend.workspace import Workspace, disk_error, provenance
+from backend.workspace import Workspace, disk_error, provenance, replacing
 
 START_ARM = "sft"
 _TRAINING_STATISTICS = ("kl", "business", "semantic", "dead", "judged", "agreement", "coefficient")
@@ -192,12 +191,11 @@ def _keep(folder: Path, arm: str, seed: int, run: ArmRun, examples: pd.DataFrame
     path = folder / f"{_slug(arm)}-{seed}"
     cost = {"seconds": run.seconds, "judge_calls": run.judge_calls, "judge_seconds": run.judge_seconds}
     done = _Run(arm, seed, examples, pd.DataFrame(run.curve), cost)
-    temporary = path.with_suffix(".writing")
+    text = {"cost": cost, "examples": examples.to_dict("list"), "curve": done.curve.to_dict("list")}
     try:
         save_file({name: value.contiguous() for name, value in run.weights.items()}, path.with_suffix(".safetensors"))
-        text = {"cost": cost, "examples": examples.to_dict("list"), "curve": done.curve.to_dict("list")}
-        temporary.write_text(json.dumps(text), "utf-8")
-        os.replace(temporary, path.with_suffix(".json"))
+        with replacing(path.with_suffix(".json")) as aside:
+            aside.write_text(json.dumps(text), "utf-8")
     except (OSError, SafetensorError) as error:
         raise disk_error(error, folder) from error
     return done
