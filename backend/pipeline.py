@@ -19,7 +19,7 @@ from torch import nn
 
 from backend.data.schema import CATEGORY, ITEM, Dataset
 from backend.data.seasons import hold_out
-from backend.data.split import split
+from backend.data.split import MIN_TRAINED, split, with_past
 from backend.data.store import open_dataset, write_dataset
 from backend.data.trend import trend
 from backend.errors import WorkspaceError
@@ -264,8 +264,7 @@ def training_contexts(baskets: pd.DataFrame, settings: TrainSettings, seed: int)
     A basket's chance falls with the square root of its household's baskets: those who shop daily shall not drown the others, since
     the evaluation asks each household once.
     """
-    first = baskets.groupby("user")["start"].transform("min")
-    usable = baskets[(baskets["start"] > first) & (baskets["n_items"] >= 2)]
+    usable = with_past(baskets, MIN_TRAINED)
     if not len(usable):
         raise WorkspaceError("no basket to train on: none has two items and an earlier basket", mend="bring more events")
     chance = 1.0 / np.sqrt(usable.groupby("user")["start"].transform("size").to_numpy())

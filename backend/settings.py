@@ -186,6 +186,74 @@ class LabSettings(FusionSettings):
         return FusionSettings(**self.model_dump())
 
 
+class WeightSettings(Frozen):
+    """Training of PSJ-B (the paper gives the method, not the numbers)."""
+
+    grid: int = Field(4, ge=1, le=10)  # weights are multiples of 1/grid
+    group: int = Field(16, ge=2)  # weight vectors drawn for each pair
+    steps: int = Field(300, ge=1)  # of the optimiser
+    batch: int = Field(256, ge=1)  # pairs in a step
+    lr: float = Field(0.02, gt=0)
+    clip: float = Field(0.2, gt=0)  # ε of the objective
+    kl: float = Field(0.02, ge=0)  # β: pull towards the even policy
+    decay: float = Field(0.01, ge=0)  # weight decay of both methods
+
+
+class JudgeSettings(Frozen):
+    """How the judge is made."""
+
+    held: float = Field(0.15, gt=0, lt=1)  # share of the households that everything is measured on
+    per_user: int = Field(3, ge=1)  # situations of a household
+    per_situation: int = Field(16, ge=4)  # items that are labelled in a situation
+    pairs: int = Field(4, ge=1)  # pairs of a situation for the weights
+    method: Literal["group-relative", "Bradley-Terry"] = "group-relative"  # whose weights are used
+    weights: WeightSettings = WeightSettings()
+
+
+class RewardSettings(Frozen):
+    """What a sale is worth (ours; the papers' business reward is a production eCPM)."""
+
+    kind: Literal["value", "correct"] = "value"  # expected value in money, or right and wrong
+    # share of the regular price that is left after costs: a proxy, the data holds no costs
+    margin: float = Field(0.25, gt=0, le=1)
+    store_brand_margin: float = Field(0.35, gt=0, le=1)  # likewise for the shop's own brand
+    least_margin: float = Field(0.05, ge=0, le=1)  # what is left at least, discounts or not
+    item: float = Field(1.0, ge=0, le=1)  # grade of the very item that was bought
+    type: float = Field(0.3, ge=0, le=1)  # of another item of its type
+    category: float = Field(0.1, ge=0, le=1)  # of another item of its category
+    department: float = Field(0.02, ge=0, le=1)  # of another item of its department
+
+    @property
+    def grades(self) -> tuple[float, ...]:
+        """How an item may match a purchase: item, type, category, department."""
+        return self.item, self.type, self.category, self.department
+
+
+class PolicySettings(Frozen):
+    """A comparison of arms: all from the same start, on the same contexts in the same order."""
+
+    # names of `alignment.a2po.ARMS`; "sft" is the start itself
+    arms: tuple[str, ...] = ("sft", "business only", "reward sum", "advantage sum", "gate only", "magnitude only", "a2po")
+    seeds: tuple[int, ...] = Field((7, 8, 9), min_length=1)  # each draws other contexts; one run an arm and seed
+    chosen: str = "a2po"  # whose weights the stage serves
+    task: str = "JustForYou"  # whose instructions the contexts carry
+    contexts: int = Field(480, ge=1)  # training baskets of a run
+    held: int = Field(600, ge=1)  # households of the validation window that all arms are measured on
+    batch: int = Field(16, ge=1)  # contexts in a step
+    epochs: int = Field(2, ge=1)  # passes over the contexts
+    inner: int = Field(1, ge=1)  # optimiser steps on one set of rollouts
+    group: int = Field(16, ge=2)  # G, rollouts of a context
+    beams: int = Field(20, ge=1)  # K, prefixes that rollouts come from
+    truth: bool = True  # ours: a group without a right answer gets one (most groups of a small model hold none)
+    judged: float = Field(1.0, ge=0, le=1)  # share of the contexts that the judge is asked about; elsewhere A = A_biz
+    semantic_weight: float = Field(1.0, ge=0)  # dollars that a judge's score of 1 is worth to "reward sum"
+    scope: Literal["small", "all"] = "small"  # the weights behind the decoder, or all
+    lr: float = Field(1e-3, gt=0)
+    clip: float = Field(0.2, gt=0)  # ε of the objective
+    kl: float = Field(0.02, ge=0)  # β, pull towards the start
+    reward: RewardSettings = RewardSettings()
+
+
 class Settings(Frozen):
     """Everything that a workspace is built from."""
 
@@ -198,6 +266,8 @@ class Settings(Frozen):
     train: TrainSettings = TrainSettings()
     fusion: FusionSettings = FusionSettings()
     jd: JdSettings = JdSettings()
+    judge: JudgeSettings = JudgeSettings()
+    policy: PolicySettings = PolicySettings()
 
 
 def preset_names() -> list[str]:

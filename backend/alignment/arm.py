@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from backend.alignment.a2po import ARMS, statistics
 from backend.alignment.policy import Policy, Prepared, rollouts, with_truth
 from backend.alignment.rewards import BusinessReward
-from backend.alignment.settings import PolicySettings
 from backend.data.schema import Dataset
 from backend.evaluation import metrics
 from backend.evaluation.cases import Case
@@ -23,6 +22,7 @@ from backend.judge.aspects import Situations, holistic
 from backend.judge.group_relative import objective
 from backend.judge.making import OpenJudge
 from backend.progress import CancelToken
+from backend.settings import PolicySettings
 
 K = 10  # length of the lists that arms are measured on
 METRICS = ("hr", "ndcg", "recall", "value", "judge", "novelty", "breadth")

@@ -18,14 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backend.data import schema as c
-from backend.data.history import distinct
 from backend.errors import RequestError
 from backend.evaluation.cases import Case
-from backend.evaluation.components import record_of
+from backend.evaluation.components import record_of, tokens_of, with_all_prefixes
 from backend.generation.generator import Generator
 from backend.generation.runner import asked, item_logits
-from backend.generation.shopper import Shopper
 from backend.model.batch import Batch
 from backend.model.priors import RecordBatch
 
@@ -83,23 +80,10 @@ class Policy:
 
     def prepare(self, cases: Sequence[Case]) -> Prepared:
         """Trees of contexts; with the small scope also what the decoder says at them."""
-        model, runner = self.model, self.generator.runner
-        profiles = self.generator.dataset.users[c.PROFILE]
-        none = np.zeros(0, np.int64)
-        trees, rows = [], []
-        for case in cases:
-            shopper = Shopper(profiles.iloc[case.user], distinct(case.history, case.ages), none, none, none)
-            tree = runner.tokens(shopper, case.instruction)
-            emit, position = len(tree) - 1, tree.position[-1] + 1
-            queries = [model.layout.target(tree, code, row + 1, 1, position)[1] for row, code in enumerate(self.codes.tolist())]
-            trees.append(tree)
-            rows.append([emit, *queries])
-        made = Prepared(
-            list(cases),
-            model.collate(trees),
-            RecordBatch.of([record_of(self.generator, case) for case in cases]),
-            torch.tensor(rows),
-        )
+        trees = [tokens_of(self.generator, case) for case in cases]
+        rows = [[emit, *queries] for emit, queries in (with_all_prefixes(self.generator, tree) for tree in trees)]
+        records = RecordBatch.of([record_of(self.generator, case) for case in cases])
+        made = Prepared(list(cases), self.model.collate(trees), records, torch.tensor(rows))
         if self.scope == "small":
             with torch.no_grad():
                 made.hidden = self._hidden(made, self._soft)

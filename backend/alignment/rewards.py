@@ -17,37 +17,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 
 from backend.data import schema as c
+from backend.data.naming import PRIVATE
 from backend.data.schema import Dataset
-from backend.settings import Frozen
+from backend.settings import RewardSettings
 
-GRADES = ("item", "type", "category", "department")  # how an item may match a purchase, the closest first
-STORE_BRAND = "Private"  # as the brand column has it
 SMOOTHING = 5.0  # lines of the catalogue's own usual quantity and discount that are added to every item's
 
 Floats = npt.NDArray[np.floating]
-
-
-class RewardSettings(Frozen):
-    """What a sale is worth (ours; the papers' business reward is a production eCPM)."""
-
-    kind: str = Field("value", pattern="^(value|correct)$")  # expected value in money, or right and wrong
-    margin: float = Field(
-        0.25, gt=0, le=1
-    )  # share of the regular price that is left after costs: a proxy, the data holds no costs
-    store_brand_margin: float = Field(0.35, gt=0, le=1)  # likewise for the shop's own brand
-    least_margin: float = Field(0.05, ge=0, le=1)  # what is left at least, discounts or not
-    item: float = Field(1.0, ge=0, le=1)  # grade of the very item that was bought
-    type: float = Field(0.3, ge=0, le=1)  # of another item of its type
-    category: float = Field(0.1, ge=0, le=1)  # of another item of its category
-    department: float = Field(0.02, ge=0, le=1)  # of another item of its department
-
-    @property
-    def grades(self) -> tuple[float, ...]:
-        """Grades in the order of `GRADES`."""
-        return self.item, self.type, self.category, self.department
 
 
 def expected_value(dataset: Dataset, events: npt.NDArray[np.bool_], settings: RewardSettings) -> Floats:
@@ -71,7 +49,7 @@ def expected_value(dataset: Dataset, events: npt.NDArray[np.bool_], settings: Re
     turnover = float((price[item] * quantity).sum())
     share = float(given.sum()) / turnover if turnover else 0.0  # of the regular price, over the whole catalogue
     discount = (np.bincount(item, given, len(price)) + SMOOTHING * share * price * usual) / (sold + SMOOTHING)
-    own = (dataset.items[c.BRAND] == STORE_BRAND).to_numpy()
+    own = (dataset.items[c.BRAND] == PRIVATE).to_numpy()
     regular = price * units
     margin = np.where(own, settings.store_brand_margin, settings.margin)
     return np.maximum(regular * margin - discount, settings.least_margin * regular)

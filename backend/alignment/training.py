@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -32,26 +31,25 @@ from backend.alignment.a2po import ARMS
 from backend.alignment.arm import METRICS, ArmRun, K, Scorer, measure_arm, train_arm, weights_of
 from backend.alignment.policy import Policy, Prepared
 from backend.alignment.rewards import BusinessReward
-from backend.alignment.settings import PolicySettings
 from backend.data import schema as c
 from backend.data.schema import Dataset
-from backend.data.split import N_ITEMS, START, Split, split
+from backend.data.split import MIN_TRAINED, Split, split, with_past
 from backend.data.store import dataset_settings, open_dataset
 from backend.errors import RequestError, WorkspaceError
 from backend.evaluation import metrics
 from backend.evaluation.cases import Case, build_cases
-from backend.evaluation.intervals import difference, interval
+from backend.evaluation.intervals import intervals
 from backend.generation.generator import load_generator
 from backend.instructions.trained import tasks_of
-from backend.judge.making import PROXY, JudgeSettings, load_judge, make_judge
+from backend.judge.making import PROXY, load_judge, make_judge
 from backend.model.loading import load_model
 from backend.model.sigma import SigmaModel
 from backend.progress import CancelToken, Progress, Report, silent
-from backend.workspace import Workspace, disk_error, provenance
+from backend.settings import JudgeSettings, PolicySettings
+from backend.workspace import Workspace, disk_error, provenance, replacing
 
 START_ARM = "sft"
 _TRAINING_STATISTICS = ("kl", "business", "semantic", "dead", "judged", "agreement", "coefficient")
-_MIN_ITEMS = 2  # of a training basket
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,7 @@ def contexts(dataset: Dataset, parts: Split, n: int, seed: int) -> pd.DataFrame:
     Raises:
         WorkspaceError: there is none.
     """
-    first = parts.train.groupby(c.EVENT_USER)[START].transform("min")
-    usable = parts.train[(parts.train[START] > first) & (parts.train[N_ITEMS] >= _MIN_ITEMS)].sample(frac=1.0, random_state=seed)
+    usable = with_past(parts.train, MIN_TRAINED).sample(frac=1.0, random_state=seed)
     if not len(usable):
         raise WorkspaceError("no basket to roll out at", mend="bring more events")
     turn = usable.groupby(c.EVENT_USER).cumcount().to_numpy()
@@ -194,12 +191,11 @@ def _keep(folder: Path, arm: str, seed: int, run: ArmRun, examples: pd.DataFrame
     path = folder / f"{_slug(arm)}-{seed}"
     cost = {"seconds": run.seconds, "judge_calls": run.judge_calls, "judge_seconds": run.judge_seconds}
     done = _Run(arm, seed, examples, pd.DataFrame(run.curve), cost)
-    temporary = path.with_suffix(".writing")
+    text = {"cost": cost, "examples": examples.to_dict("list"), "curve": done.curve.to_dict("list")}
     try:
         save_file({name: value.contiguous() for name, value in run.weights.items()}, path.with_suffix(".safetensors"))
-        text = {"cost": cost, "examples": examples.to_dict("list"), "curve": done.curve.to_dict("list")}
-        temporary.write_text(json.dumps(text), "utf-8")
-        os.replace(temporary, path.with_suffix(".json"))
+        with replacing(path.with_suffix(".json")) as aside:
+            aside.write_text(json.dumps(text), "utf-8")
     except (OSError, SafetensorError) as error:
         raise disk_error(error, folder) from error
     return done
@@ -222,14 +218,14 @@ def _kept(folder: Path, arm: str, seed: int) -> _Run | None:
 def arm_rows(runs: Sequence[_Run]) -> list[dict[str, Any]]:
     """The arms' table: one row an arm and metric, paired with the start; and one row an arm of what its groups looked like and cost."""
     by_arm = {arm: [run for run in runs if run.arm == arm] for arm in dict.fromkeys(run.arm for run in runs)}
-    mean = {arm: np.mean([run.examples[list(METRICS)].to_numpy(float) for run in own], axis=0) for arm, own in by_arm.items()}
+    each = {arm: np.stack([run.examples[list(METRICS)].to_numpy(float) for run in own]) for arm, own in by_arm.items()}
+    start = each[START_ARM].mean(0)  # (baskets, metrics), each basket's mean over the seeds
     rows: list[dict[str, Any]] = []
     for arm, own in by_arm.items():
         seeds = sorted(run.seed for run in own)
-        for column, metric in enumerate(METRICS):
-            values, start = mean[arm][:, column], mean[START_ARM][:, column]
-            level, ahead = interval(values), difference(values, start)
-            per_seed = [float(np.nanmean(run.examples[metric].to_numpy(float))) for run in own]
+        values, by_seed = each[arm].mean(0), np.nanmean(each[arm], axis=1)
+        told = zip(METRICS, intervals(values), intervals(values - start), by_seed.T.tolist(), strict=True)
+        for metric, level, ahead, per_seed in told:
             rows.append(
                 {"arm": arm, "metric": metric, "k": K, "mean": level.mean, "low": level.low, "high": level.high, "n": level.n,
                  "diff": ahead.mean, "diff_low": ahead.low, "diff_high": ahead.high, "seeds": seeds, "by_seed": per_seed}
@@ -237,9 +233,9 @@ def arm_rows(runs: Sequence[_Run]) -> list[dict[str, Any]]:
         if arm == START_ARM:
             continue
         curve = pd.concat([run.curve for run in own])
-        told = {name: _finite(curve[name].mean()) for name in _TRAINING_STATISTICS}
+        looks = {name: _finite(curve[name].mean()) for name in _TRAINING_STATISTICS}
         cost = {name: float(np.mean([run.cost[name] for run in own])) for name in own[0].cost}
-        rows.append({"arm": arm, "metric": "training", "steps": len(curve) // len(own), **told, **cost})
+        rows.append({"arm": arm, "metric": "training", "steps": len(curve) // len(own), **looks, **cost})
     return rows
 
 

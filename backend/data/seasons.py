@@ -15,7 +15,7 @@ import pandas as pd
 
 from backend.data import calendar, schema
 from backend.data.schema import Dataset
-from backend.data.split import N_ITEMS, Split
+from backend.data.split import Split, with_past
 
 WORD = "word"  # column of the examples: the occasion or season that a basket stands for
 
@@ -49,8 +49,7 @@ def hold_out(dataset: Dataset, parts: Split, share: float = 0.1, seed: int = 7, 
     held = np.random.default_rng(seed).random(len(dataset.users)) < share
     own = held[parts.train[schema.EVENT_USER].to_numpy()]
     mine = parts.train[own]
-    past = mine[schema.EVENT_USER].duplicated()  # not the household's first basket
-    fit = mine[past & (mine[N_ITEMS] >= min_targets)]
+    fit = with_past(mine, min_targets)
     days = fit[schema.TIME].to_numpy()
     found = []
     for word in calendar.words():

@@ -19,6 +19,7 @@ from backend.data.schema import Dataset
 from backend.errors import RequestError
 from backend.settings import DataSettings
 
+MIN_TRAINED = 2  # smallest basket that anything is trained on, in distinct items
 START, STOP, N_ITEMS = "start", "stop", "n_items"  # columns of `baskets`: slice of the events, distinct items inside
 
 
@@ -52,6 +53,11 @@ def baskets(dataset: Dataset) -> pd.DataFrame:
     )
 
 
+def with_past(frame: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Baskets with an earlier one of their user in the frame, and at least `least` distinct items; sorted as `baskets` sorts them."""
+    return frame[frame[schema.EVENT_USER].duplicated() & (frame[N_ITEMS] >= least)]
+
+
 def user_offsets(dataset: Dataset) -> np.ndarray:
     """Where each user's events begin: user u's are `events[offsets[u]:offsets[u + 1]]`.
 
@@ -81,8 +87,7 @@ def split(dataset: Dataset, settings: DataSettings) -> Split:
             f"the events hold {span}",
             "set data.validation_start and data.test_start inside this span",
         )
-    has_past = frame[schema.EVENT_USER].duplicated()  # not the user's first basket
-    fit = frame[has_past & (frame[N_ITEMS] >= settings.min_targets)]
+    fit = with_past(frame, settings.min_targets)
     return Split(
         train=train,
         validation=_last(fit[fit[schema.TIME].between(validation_start, test_start, inclusive="left")]),

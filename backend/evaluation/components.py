@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from backend.data import schema as c
 from backend.data.history import distinct
 from backend.data.record import Record, basket_ordinals
 from backend.evaluation.cases import Case
@@ -88,7 +87,6 @@ def compute(
     generator: Generator, cases: Sequence[Case], beams: int = 64, report: Report = silent, cancel: CancelToken | None = None
 ) -> Components:
     """Component scores of all cases."""
-    profiles = generator.dataset.users[c.PROFILE].tolist()
     width = generator.index.members.shape[1]
     k = min(beams, len(generator.index.last.codes))
     terms = len(generator.model.listen.tasks) + len(TERMS)
@@ -99,7 +97,7 @@ def compute(
         if cancel:
             cancel.check()
         part = order[begin : begin + _BATCH]
-        trees = [generator.runner.tokens(_shopper(cases[row], profiles), cases[row].instruction) for row in part]
+        trees = [tokens_of(generator, cases[row]) for row in part]
         if generator.model.levels == 1:
             _all_prefixes(generator, trees, part, [cases[row] for row in part], out)
         else:
@@ -108,9 +106,11 @@ def compute(
     return out
 
 
-def _shopper(case: Case, profiles: Sequence[str]) -> Shopper:
+def tokens_of(generator: Generator, case: Case) -> Tokens:
+    """The prompt of a case."""
     none = np.zeros(0, np.int64)
-    return Shopper(profiles[case.user], distinct(case.history, case.ages), none, none, none)
+    profile = str(generator.shoppers.profiles.iloc[case.user])
+    return generator.runner.tokens(Shopper(profile, distinct(case.history, case.ages), none, none, none), case.instruction)
 
 
 def record_of(generator: Generator, case: Case) -> Record:
@@ -118,16 +118,22 @@ def record_of(generator: Generator, case: Case) -> Record:
     return generator.records.of(case.history, case.ages, basket_ordinals(case.ages))
 
 
+def with_all_prefixes(generator: Generator, tree: Tokens) -> tuple[int, list[int]]:
+    """Lay every prefix of the catalogue behind a prompt, each as a branch of its own; prompt and instruction are the root (branch 0).
+
+    Returns:
+        the row where the first code is emitted, and the row of each prefix' `<q>`.
+    """
+    emit, position = len(tree) - 1, tree.position[-1] + 1
+    codes, layout = generator.index.last.codes, generator.model.layout  # (prefixes, ℓ)
+    return emit, [layout.target(tree, code, row + 1, 1, position)[1] for row, code in enumerate(codes.tolist())]
+
+
 @torch.inference_mode()
 def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], cases: Sequence[Case], out: Components) -> None:
     model, index = generator.model, generator.index
     codes = index.last.codes  # (prefixes, 1)
-    at = []
-    for tree in trees:
-        emit, position = len(tree) - 1, tree.position[-1] + 1
-        # prompt and instruction are the root here (branch 0), each prefix a branch of its own
-        queries = [model.layout.target(tree, code, row + 1, 1, position)[1] for row, code in enumerate(codes.tolist())]
-        at.append((emit, queries))
+    at = [with_all_prefixes(generator, tree) for tree in trees]
     batch = model.collate(trees)
     known = model.known(batch, RecordBatch.of([record_of(generator, case) for case in cases]), generator.runner.soft_tensor)
     hidden = model.encode(batch, known.soft, known.wish.words)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +17,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from backend.workspace import cache_dir
+from backend.workspace import cache_dir, replacing
 
 FOLDER = "atlas"
 _Read = TypeVar("_Read")
@@ -81,11 +79,5 @@ class Shelf:
         return None
 
     def _write(self, name: str, write: Callable[[Path], Any]) -> None:
-        self.own.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=f"-{name}", dir=self.own)
-        os.close(handle)
-        try:
-            write(Path(temporary))
-            os.replace(temporary, self.own / name)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with replacing(self.own / name) as aside:
+            write(aside)

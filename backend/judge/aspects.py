@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.data import schema as c
+from backend.data.history import Histories
 from backend.data.schema import Dataset
 
 ASPECTS = ("profile", "future", "novelty", "context")  # s0 … s3 of the paper
@@ -58,19 +59,15 @@ class Situations:
     """Makes situations over one dataset."""
 
     def __init__(self, dataset: Dataset) -> None:
-        events = dataset.events
-        self.profiles = dataset.users[c.PROFILE].tolist()
-        self.items = events[c.EVENT_ITEM].to_numpy(np.int64)
-        self.steps = events[c.STEP].to_numpy(np.int64)
-        self.seconds = events[c.TIME].to_numpy("datetime64[s]").astype(np.int64)
-        self.first = np.searchsorted(events[c.EVENT_USER].to_numpy(), np.arange(len(dataset.users) + 1))
+        self.profiles, self.past = dataset.users[c.PROFILE].tolist(), Histories(dataset)
 
     def before(self, user: int, start: int, instruction: str = "") -> Situation:
         """A household just before the basket that begins in event row `start`."""
-        past = slice(int(self.first[user]), start)
-        ages = (self.seconds[start] - self.seconds[past]) / 86_400
-        day = self.seconds[start].astype("datetime64[s]").astype("datetime64[D]")
-        return Situation(user, self.profiles[user], self.items[past], ages, self.steps[past], day, instruction)
+        events, now = slice(int(self.past.first[user]), start), self.past.days[start]
+        return Situation(
+            user, self.profiles[user], self.past.items[events], now - self.past.days[events], self.past.steps[events],
+            np.datetime64(int(now), "D"), instruction,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

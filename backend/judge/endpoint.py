@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ import numpy as np
 import requests
 from pydantic import BaseModel, Field, ValidationError
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from backend.data import schema as c
@@ -35,7 +35,7 @@ from backend.errors import RequestError
 from backend.judge.aspects import ASPECTS, LEVELS, MEANING, WORDS, Ints, Judgement, Situation
 from backend.judge.evidence import Evidence
 from backend.settings import Frozen
-from backend.workspace import cache_dir
+from backend.workspace import cache_dir, replacing
 
 URL_VARIABLE, KEY_VARIABLE, MODEL_VARIABLE = "SIGMASCOPE_JUDGE_URL", "SIGMASCOPE_JUDGE_KEY", "SIGMASCOPE_JUDGE_MODEL"
 _MAX_ANSWER = 1 << 20  # bytes
@@ -198,7 +198,8 @@ class EndpointJudge:
             except ValueError as error:
                 wrong = str(error).splitlines()[0]
                 continue
-            _write(path, text)
+            with replacing(path) as aside:
+                aside.write_text(text, "utf-8")
             return answer
         raise RequestError(f"the judge's answer cannot be read: {wrong[:200]}", self.settings.url, "try another model")
 
@@ -217,9 +218,7 @@ class EndpointJudge:
             raise RequestError(
                 f"the judge's endpoint cannot be reached ({type(error).__name__})", self.settings.url, f"check {URL_VARIABLE}"
             ) from error
-        except Exception as error:  # urllib3 raises its own while a body is read
-            if not type(error).__module__.startswith("urllib3"):
-                raise
+        except HTTPError as error:  # urllib3's own, while a body is read
             raise RequestError(
                 f"the judge's endpoint broke off ({type(error).__name__})", self.settings.url, "try again"
             ) from error
@@ -284,11 +283,3 @@ def _read(path: Path, n: int) -> list[_Verdict] | None:
         return _checked(path.read_text("utf-8"), n)
     except (OSError, ValueError):
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    """Keep an answer: written aside and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".answer-", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)

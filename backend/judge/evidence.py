@@ -15,6 +15,8 @@ import pandas as pd
 from backend.data import calendar
 from backend.data import schema as c
 from backend.data.deals import DAYS, Deals
+from backend.data.naming import PRIVATE
+from backend.data.record import OWN, Records
 from backend.data.schema import Dataset
 from backend.judge.aspects import Floats, Ints, Situation
 
@@ -23,10 +25,11 @@ FACTS = (
     "occasion", "price", "brand", "alike", "deal",
 )  # fmt: skip
 USER_FACTS = ("baskets", "variety", "newness", "own brand", "usual price", "basket size", "known profile")
-STORE_BRAND = "Private"
 _HALF_LIFE = 60.0  # days after which a purchase counts half
 _FLOOR = 0.01  # rate of one basket in a hundred
 _NEVER = 1000.0  # days since a purchase that never was
+_OWN = [OWN.index(name) for name in ("times", "days since", "due")]  # of the household's record
+_NEVER_BOUGHT = np.array([0.0, np.log1p(_NEVER), 0.0], np.float32)
 _MOMENTUM_DAYS = 14
 _SMOOTHING = 10.0  # lines at the usual rate that are added to every category
 _NEWEST = 10  # baskets that newness looks at
@@ -52,19 +55,17 @@ class Evidence:
         self.sizes = [int(kind.max(initial=-1)) + 1 for kind in self.kinds]
         self.text, self.ids, self.occasions = _unit(text), _unit(ids), {word: _unit(v[None])[0] for word, v in occasions.items()}
         self.log_price = np.log(items[c.PRICE].to_numpy(float).clip(0.01))
-        self.own_brand = (items[c.BRAND] == STORE_BRAND).to_numpy(float)
+        self.own_brand = (items[c.BRAND] == PRIVATE).to_numpy(float)
         lines = dataset.events.loc[np.asarray(events)]
         item = lines[c.EVENT_ITEM].to_numpy()
         self.popular = np.log1p(np.bincount(item, minlength=dataset.n_items))
-        self.deals = Deals(dataset)
+        self.deals, self.records = Deals(dataset), Records(dataset)
         day = lines[c.TIME].to_numpy("datetime64[D]")
         self.first_day = (
             dataset.events[c.TIME].to_numpy("datetime64[D]").min() if len(dataset.events) else np.datetime64("2000-01-01")
         )
         span = int((day.max() - self.first_day).astype(int)) + 1 if len(day) else 1
-        sold = np.zeros((span + 1, self.sizes[1]))
-        np.add.at(sold, ((day - self.first_day).astype(int) + 1, self.kinds[1][item]), 1.0)
-        self.sold = np.cumsum(sold, axis=0)  # (days + 1, categories) lines before each day
+        self.sold = sold_before((day - self.first_day).astype(int), self.kinds[1][item], span, self.sizes[1])
         self.alike = _alike(dataset, lines, self.kinds[1], self.sizes[1])  # (n_users, categories)
 
     # facts of items ---------------------------------------------------------------------------------------------------
@@ -74,7 +75,10 @@ class Evidence:
         history, ages = situation.history, situation.ages
         out = np.zeros((len(items), len(FACTS)), np.float32)
         weight = np.exp2(-ages / _HALF_LIFE)
-        out[:, 0], out[:, 1], out[:, 2] = _own(history, ages, items, len(self.popular))
+        own = np.tile(_NEVER_BOUGHT, (len(self.popular), 1))
+        record = self.records.of(history, ages, situation.steps)
+        own[record.items] = record.own[:, _OWN]
+        out[:, :3] = own[items]
         first = np.concatenate([[True], situation.steps[1:] != situation.steps[:-1]]) if len(history) else np.zeros(0, bool)
         baskets = max(float(weight[first].sum()), 1e-9) if len(history) else 1.0
         for column, (kind, size) in enumerate(zip(self.kinds, self.sizes, strict=True), start=3):
@@ -190,15 +194,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _own(history: Ints, ages: Floats, items: Ints, n_items: int) -> tuple[Floats, Floats, Floats]:
-    """log times, log days since, and log of overdue (0 where there is no rhythm) of each item. Shape: (n,) three times."""
-    times = np.bincount(history, minlength=n_items)
-    last, first = np.full(n_items, _NEVER), np.zeros(n_items)
-    np.minimum.at(last, history, ages)
-    np.maximum.at(first, history, ages)
-    gap = (first - last) / np.maximum(times - 1, 1)
-    due = np.where(times > 1, np.log((last + 1) / (np.maximum(gap, 0) + 1)), 0.0)
-    return np.log1p(times)[items], np.log1p(last)[items], due[items]
+def sold_before(day: Ints, kind: Ints, days: int, kinds: int) -> Floats:
+    """Lines of each kind before each day. Shape: day, kind (lines,) → (days + 1, kinds)."""
+    sold = np.zeros((days + 1, kinds))
+    np.add.at(sold, (day + 1, kind), 1.0)
+    return np.cumsum(sold, axis=0)
 
 
 def _alike(dataset: Dataset, lines: pd.DataFrame, category_of: np.ndarray, n_categories: int) -> Floats:

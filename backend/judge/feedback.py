@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from backend.data import schema as c
 from backend.data.schema import Dataset
+from backend.data.split import START, baskets
 from backend.errors import RequestError
 from backend.judge.aspects import ASPECTS, Judge, Situations
 from backend.judge.evidence import USER_FACTS, Evidence
@@ -98,7 +99,7 @@ def import_votes(store: Store, text: str) -> int:
 
 
 def voted_pairs(store: Store, dataset: Dataset, judge: Judge, evidence: Evidence) -> Pairs:
-    """Votes as pairs, as of each household's latest basket; votes for neither, and of households or items that are not here, are left out.
+    """Votes as pairs, as of just before each household's latest basket; without votes for neither, and of households or items not here.
 
     One transaction a household to learn its hash: for training, not for a page.
     """
@@ -111,17 +112,16 @@ def voted_pairs(store: Store, dataset: Dataset, judge: Judge, evidence: Evidence
         if hashed in wanted:
             users[hashed] = row
     items = {name: row for row, name in enumerate(dataset.items[c.ITEM].tolist())}
-    situations = Situations(dataset)
+    situations, latest = Situations(dataset), baskets(dataset).groupby(c.EVENT_USER)[START].last()
     better, worse, about, user = [], [], [], []
     for shopper, winner, a, b in zip(*(votes[name].tolist() for name in ("shopper", "winner", "item_a", "item_b")), strict=True):
         loser = b if winner == a else a
         if shopper not in users or winner not in items or loser not in items:
             continue
         own = users[shopper]
-        last = int(situations.first[own + 1]) - 1
-        if last < situations.first[own]:
-            continue
-        situation = situations.before(own, last)
+        if own not in latest.index:
+            continue  # never bought anything
+        situation = situations.before(own, int(latest[own]))
         said = np.nan_to_num(judge.judge(situation, np.array([items[winner], items[loser]])).expected)
         better.append(said[0])
         worse.append(said[1])

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from backend.data import calendar
 from backend.data.schema import Dataset
@@ -28,7 +27,6 @@ from backend.judge.student import Ordinal, StudentJudge, fit, models_of
 from backend.judge.weights import (
     Pairs,
     Weights,
-    WeightSettings,
     fit_bradley_terry,
     fit_group_relative,
     measure_weights,
@@ -36,22 +34,11 @@ from backend.judge.weights import (
 )
 from backend.model.loading import load_store, text_grounder
 from backend.progress import CancelToken, Progress, Report, silent
-from backend.settings import Frozen
+from backend.settings import JudgeSettings
 from backend.workspace import Workspace
 
 PROXY = "proxy labels: what households bought later in the training period, not opinions of people"
 _METHODS = {"group-relative": fit_group_relative, "Bradley-Terry": fit_bradley_terry}
-
-
-class JudgeSettings(Frozen):
-    """How the judge is made."""
-
-    held: float = Field(0.15, gt=0, lt=1)  # share of the households that everything is measured on
-    per_user: int = Field(3, ge=1)  # situations of a household
-    per_situation: int = Field(16, ge=4)  # items that are labelled in a situation
-    pairs: int = Field(4, ge=1)  # pairs of a situation for the weights
-    method: str = Field("group-relative", pattern="^(group-relative|Bradley-Terry)$")  # whose weights are used
-    weights: WeightSettings = WeightSettings()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.data.split import START, baskets
 from backend.judge.aspects import ASPECTS, Floats, Ints, Situation, Situations
-from backend.judge.evidence import USER_FACTS, Evidence
+from backend.judge.evidence import FACTS, USER_FACTS, Evidence, sold_before
 
 FUTURE_DAYS, CONTEXT_DAYS = 28, 7
 MIN_PAST, MIN_FUTURE = 5, 4  # baskets before and after a situation
@@ -55,6 +55,7 @@ class Proxies:
 
     def __init__(self, dataset: Dataset, may: np.ndarray, evidence: Evidence) -> None:
         self.evidence, self.situations = evidence, Situations(dataset)
+        self.past = self.situations.past
         self.user_of = dataset.events[c.EVENT_USER].to_numpy()
         self.may = np.asarray(may)
         self.day = (dataset.events[c.TIME].to_numpy("datetime64[D]") - evidence.first_day).astype(int)
@@ -82,10 +83,8 @@ class Proxies:
         Shape:
             items: (n,); season: (categories,) lift of the week that follows; returns: (n, aspects) int64, (n,) bool.
         """
-        stop = int(self.situations.first[situation.user + 1])
-        later = np.arange(start, stop)[self.may[start:stop]]
-        soon = later[self.day[later] < self.day[start] + FUTURE_DAYS]
-        bought = self.situations.items[soon]
+        later = self._later(situation.user, start)
+        bought = self._soon(later, start)
         category = self.category_of[items]
         same = (
             np.isin(items, bought),
@@ -93,14 +92,23 @@ class Proxies:
             np.isin(category, self.category_of[bought]),
         )
         near = np.select(list(same), [3, 2, 1], 0)
-        steps = self.situations.steps[later]
-        held = np.unique(np.stack([steps, self.category_of[self.situations.items[later]]]), axis=1)[1]
+        steps = self.past.steps[later]
+        held = np.unique(np.stack([steps, self.category_of[self.past.items[later]]]), axis=1)[1]
         standing = np.bincount(held, minlength=len(season))[category] / max(len(np.unique(steps)), 1)
         profile = np.where(standing > 0, 1 + np.searchsorted(_STANDING, standing, "left"), 0)
         new = ~np.isin(items, situation.history)
         novelty = np.where(new, 1 + np.select([same[1], same[2]], [2, 1], 0), 0)
         context = np.searchsorted(_LIFT, season[category], "right")
         return np.stack([profile, near, novelty, context], axis=1).astype(np.int64), same[0]
+
+    def _later(self, user: int, start: int) -> Ints:
+        """Rows of a household's events from a basket on, as far as they may be looked at. Shape: (later,)."""
+        stop = int(self.past.first[user + 1])
+        return np.arange(start, stop)[self.may[start:stop]]
+
+    def _soon(self, later: Ints, start: int) -> Ints:
+        """Items of those events in the next four weeks, with repeats. Shape: (later,) → (soon,)."""
+        return self.past.items[later[self.day[later] < self.day[start] + FUTURE_DAYS]]
 
     def season(self, day: int, daily: Floats) -> Floats:
         """Lift of each category in the week from `day`, over its share of the whole period. Shape: daily (days + 1, categories) cumulated."""
@@ -112,17 +120,13 @@ class Proxies:
     def daily(self, held: np.ndarray) -> Floats:
         """Lines of each category before each day, of some households. Shape: (n_users,) bool → (days + 1, categories)."""
         own = self.may & held[self.user_of]
-        sold = np.zeros((self.end + 1, self.evidence.sizes[1]))
-        np.add.at(sold, (self.day[own] + 1, self.category_of[self.situations.items[own]]), 1.0)
-        return np.cumsum(sold, axis=0)
+        return sold_before(self.day[own], self.category_of[self.past.items[own]], self.end, self.evidence.sizes[1])
 
     def candidates(self, situation: Situation, start: int, n: int, rng: np.random.Generator) -> Ints:
         """Items to be judged: a quarter of what was bought soon, a quarter of the past, the rest by popularity. Shape: (≤ n,) distinct."""
-        stop = int(self.situations.first[situation.user + 1])
-        soon = np.arange(start, stop)[(self.day[start:stop] < self.day[start] + FUTURE_DAYS) & self.may[start:stop]]
         chance = np.expm1(self.evidence.popular) + 1.0
         parts = [
-            rng.permutation(np.unique(self.situations.items[soon]))[: n // 4],
+            rng.permutation(np.unique(self._soon(self._later(situation.user, start), start)))[: n // 4],
             rng.permutation(np.unique(situation.history))[: n // 4],
             rng.choice(len(chance), min(n, len(chance)), replace=False, p=chance / chance.sum()),
         ]
@@ -142,10 +146,9 @@ class Proxies:
             bought.append(taken)
             about.append(self.evidence.user_facts(situation))
         if not facts:
-            width = self.evidence.facts(self.situations.before(0, int(self.situations.first[0])), np.zeros(0, np.int64)).shape[1]
             none = np.zeros(0, np.int64)
             empty = np.zeros((0, len(ASPECTS)), np.int64)
-            return Labelled(np.zeros((0, width)), empty, none, none.astype(bool), none, np.zeros((0, len(USER_FACTS))))
+            return Labelled(np.zeros((0, len(FACTS))), empty, none, none.astype(bool), none, np.zeros((0, len(USER_FACTS))))
         return Labelled(
             np.concatenate(facts), np.concatenate(levels), np.concatenate(groups), np.concatenate(bought),
             frame[c.EVENT_USER].to_numpy(np.int64), np.stack(about),

@@ -15,7 +15,6 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch.nn import functional as F
 
 from backend.evaluation.intervals import Interval, difference, interval
@@ -23,22 +22,9 @@ from backend.judge.aspects import ASPECTS, LEVELS, Floats, Ints
 from backend.judge.group_relative import normalised, objective
 from backend.judge.measure import by_household
 from backend.judge.proxies import Labelled
-from backend.settings import Frozen
+from backend.settings import WeightSettings
 
 _SMALLEST = 1e-6  # a spread below this is none
-
-
-class WeightSettings(Frozen):
-    """Training of PSJ-B (the paper gives the method, not the numbers)."""
-
-    grid: int = Field(4, ge=1, le=10)  # weights are multiples of 1/grid
-    group: int = Field(16, ge=2)  # weight vectors drawn for each pair
-    steps: int = Field(300, ge=1)  # of the optimiser
-    batch: int = Field(256, ge=1)  # pairs in a step
-    lr: float = Field(0.02, gt=0)
-    clip: float = Field(0.2, gt=0)  # ε of the objective
-    kl: float = Field(0.02, ge=0)  # β: pull towards the even policy
-    decay: float = Field(0.01, ge=0)  # weight decay of both methods
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TokenSettings
 from backend.tokenization.choose import quantize
 from backend.tokenization.semantic_ids import health
+from backend.workspace import replacing
 
 METRICS = ("usage", "perplexity", "reconstruction_error", "purity", "prefixes")  # of each level of the health report
 
@@ -114,15 +113,9 @@ def tokenize(
 
 def _write(path: Path, made: Tokenization) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(number)
-    try:
-        about = {"name": made.name, "health": json.dumps(made.health)}
-        save_file({"sids": np.ascontiguousarray(made.sids, np.int16)}, temporary, metadata=about)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    about = {"name": made.name, "health": json.dumps(made.health)}
+    with replacing(path) as aside:
+        save_file({"sids": np.ascontiguousarray(made.sids, np.int16)}, aside, metadata=about)
 
 
 def _read(path: Path) -> Tokenization | None:

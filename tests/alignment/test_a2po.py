@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backend.alignment.a2po import ARMS, EPSILON, coefficient, gate, magnitude, statistics
 from backend.judge.group_relative import normalised, objective
+from backend.settings import PolicySettings
 
 NAN = float("nan")
 
@@ -57,6 +58,10 @@ def test_every_arm_by_hand() -> None:
         [[-1 + small * a[0], -1 + large * a[1], 1 + small * a[2], 1 + large * a[3]]],
     )
     assert close(ARMS["a2po"](business, semantic), [[-1, -2, 1, 2]]), "λ·A_sem = min/max·A_sem = ±1 where |A_sem| > |A_biz| = 1"
+
+
+def test_all_arms_run_unless_told_otherwise() -> None:
+    assert PolicySettings().arms == tuple(ARMS)
 
 
 @pytest.mark.parametrize("arm", [name for name in ARMS if name != "sft"])

@@ -8,16 +8,14 @@ import torch
 from torch.nn import functional as F
 
 from backend.alignment.policy import SMALL, Policy, Prepared, rollouts, with_truth
-from backend.data.history import distinct
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.errors import RequestError
 from backend.evaluation.cases import Case, build_cases
-from backend.evaluation.components import record_of
+from backend.evaluation.components import record_of, tokens_of
 from backend.generation.fusion import fuse, item_priors
 from backend.generation.generator import Generator
 from backend.generation.runner import nearness
-from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines
 from backend.instructions.tasks import registry
 from backend.settings import DataSettings, FusionSettings
@@ -47,14 +45,11 @@ def test_it_is_a_distribution_over_the_catalogue(policy: Policy, prepared: Prepa
     assert torch.allclose(summed, prefixes.exp(), atol=1e-5), "items of a prefix share its probability"
 
 
-def test_it_is_what_the_three_steps_say(policy: Policy, prepared: Prepared, tiny_dataset: Dataset) -> None:
+def test_it_is_what_the_three_steps_say(policy: Policy, prepared: Prepared) -> None:
     """Step 3 with σ = 1 and the model's own τ scores by log π."""
     generator, case = policy.generator, prepared.cases[0]
     settings = FusionSettings(beams=64, per_prefix=64, top=60, apf=False, tau=policy.model.settings.tau)
-    none = np.zeros(0, np.int64)
-    shopper = Shopper(tiny_dataset.users["profile"].iloc[case.user], distinct(case.history, case.ages), none, none, none)
-    tokens = generator.runner.tokens(shopper, case.instruction)
-    state = generator.runner.prompt_state(tokens, record_of(generator, case))
+    state = generator.runner.prompt_state(tokens_of(generator, case), record_of(generator, case))
     log_phi = (
         generator.runner.code_log_probs(state, np.zeros((1, 0), np.int64))[0][policy.codes[:, 0]]
         if policy.model.levels

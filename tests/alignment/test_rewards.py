@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.alignment.rewards import SMOOTHING, BusinessReward, Matches, RewardSettings, correctness, expected_value
+from backend.alignment.rewards import SMOOTHING, BusinessReward, Matches, correctness, expected_value
 from backend.data.schema import Dataset
 from backend.data.split import split
-from backend.settings import DataSettings
+from backend.settings import DataSettings, RewardSettings
 
 DEFAULT = RewardSettings()
 

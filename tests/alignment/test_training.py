@@ -12,18 +12,17 @@ import pytest
 import torch
 
 from backend.alignment.arm import METRICS
-from backend.alignment.settings import PolicySettings
 from backend.alignment.training import _Run, align, arm_rows, load_policy, result
 from backend.data.store import open_dataset
 from backend.errors import Cancelled, RequestError, WorkspaceError
-from backend.judge.making import JudgeSettings
 from backend.model.loading import load_model
 from backend.model.training import trainable_state
 from backend.progress import CancelToken, Progress
+from backend.settings import load_preset
 from backend.workspace import Workspace
 
-JUDGE = JudgeSettings(held=0.3, weights={"steps": 30})  # type: ignore[arg-type]
-QUICK = PolicySettings(contexts=24, held=24, batch=8, epochs=4, group=8, beams=4, seeds=(7,), lr=5e-3)
+JUDGE = load_preset("tiny").judge
+QUICK = load_preset("tiny").policy.model_copy(update={"epochs": 4, "lr": 5e-3})
 
 
 @pytest.fixture(scope="module")

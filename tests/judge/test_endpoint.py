@@ -70,7 +70,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def situation(tiny_dataset: Dataset) -> Situation:
     made = Situations(tiny_dataset)
-    return made.before(4, int(made.first[5]) - 1, "something sweet")
+    return made.before(4, int(made.past.first[5]) - 1, "something sweet")
 
 
 def judge_of(server: Server, dataset: Dataset, folder: Path, **more: Any) -> EndpointJudge:
@@ -131,6 +131,7 @@ def test_a_busy_server_is_asked_again(server: Server, tiny_dataset: Dataset, tmp
         ((200, {}, b"<html>"), "no answer of an OpenAI-compatible"),
         ((200, {}, b"[]"), "no answer of an OpenAI-compatible"),
         ((200, {}, b" " * (2 << 20)), "too long"),
+        ((200, {"Content-Length": "999"}, b"{"), "broke off"),
         (Server.good("I think it is fine."), "cannot be read"),
         (Server.good(answer(1)), "item 2 is missing"),
         (Server.good(answer(2, 4)), "cannot be read: items.0.profile"),

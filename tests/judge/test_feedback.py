@@ -81,8 +81,11 @@ class Likes:
 
     name = "likes"
 
+    def __init__(self) -> None:
+        self.asked: list[Situation] = []
+
     def judge(self, situation: Situation, items: np.ndarray, reasons: bool = False) -> Judgement:
-        assert len(situation.history)
+        self.asked.append(situation)
         return Judgement(np.zeros((len(items), 4), int), np.repeat(items[:, None] / 20.0, 4, axis=1))
 
 
@@ -92,8 +95,12 @@ def test_votes_become_pairs(store: Store, tiny_dataset: Dataset) -> None:
     assert len(voted_pairs(store, tiny_dataset, Likes(), evidence)) == 0
     filled(store, tiny_dataset)
     store.add_vote("somebody else", "t-001", "t-002", "t-001", {})
-    pairs = voted_pairs(store, tiny_dataset, Likes(), evidence)
+    judge = Likes()
+    pairs = voted_pairs(store, tiny_dataset, judge, evidence)
     assert pairs.user.tolist() == [3, 7], "a vote for neither says nothing, nor one of a household that is not here"
     assert pairs.better[:, 0].tolist() == [1.0, 0.05]
     assert pairs.worse[:, 0].tolist() == [0.5, 0.1]
     assert pairs.about.shape == (2, len(USER_FACTS))
+    for situation in judge.asked:
+        own = tiny_dataset.events[tiny_dataset.events["user"] == situation.user]
+        assert len(situation.history) == (own["step"] != own["step"].iloc[-1]).sum() > 0, "nothing of the latest basket"

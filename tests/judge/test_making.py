@@ -11,11 +11,12 @@ import pytest
 from backend.data.store import open_dataset
 from backend.errors import Cancelled, WorkspaceError
 from backend.judge.aspects import ASPECTS, Situations
-from backend.judge.making import PROXY, JudgeSettings, held_households, load_judge, make_judge
+from backend.judge.making import PROXY, held_households, load_judge, make_judge
 from backend.progress import CancelToken, Progress
+from backend.settings import load_preset
 from backend.workspace import Workspace
 
-QUICK = JudgeSettings(held=0.3, weights={"steps": 30})  # type: ignore[arg-type]
+QUICK = load_preset("tiny").judge
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_what_is_stored_judges_again(judged: Workspace) -> None:
     metrics = judged.stage("judge").metrics
     assert metrics["labels"] == PROXY
     assert set(found.judge.aspects) == set(metrics["used"])
-    situation = Situations(dataset).before(0, int(Situations(dataset).first[1]) - 1)
+    situation = Situations(dataset).before(0, int(Situations(dataset).past.first[1]) - 1)
     said = found.judge.judge(situation, np.arange(10), reasons=True)
     for column, name in enumerate(ASPECTS):
         assert (said.levels[:, column] >= 0).all() == (name in metrics["used"])

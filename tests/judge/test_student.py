@@ -87,7 +87,7 @@ def test_evidence_knows_nothing_of_the_future(tiny_dataset: Dataset, proxies: Pr
 
 
 def test_a_household_without_a_past(tiny_dataset: Dataset, proxies: Proxies) -> None:
-    situation = proxies.situations.before(3, int(proxies.situations.first[3]))
+    situation = proxies.situations.before(3, int(proxies.situations.past.first[3]))
     assert proxies.evidence.facts(situation, np.arange(5)).shape == (5, len(FACTS))
     assert np.isfinite(proxies.evidence.user_facts(situation)).all()
 
@@ -112,7 +112,7 @@ def test_reasons_cite_evidence_and_contributions_add_up(proxies: Proxies, labell
     train, _ = labelled
     models = {name: fit(train.facts, train.levels[:, column]) for column, name in enumerate(ASPECTS)}
     judge = StudentJudge(proxies.evidence, {name: models[name] for name in ASPECTS if name != "context"})
-    situation = proxies.situations.before(2, int(proxies.situations.first[3]) - 1)
+    situation = proxies.situations.before(2, int(proxies.situations.past.first[3]) - 1)
     items = np.arange(60)
     said = judge.judge(situation, items, reasons=True)
     assert (said.levels[:, 3] == -1).all(), "an aspect that is not used"

@@ -12,7 +12,6 @@ from backend.judge.proxies import Labelled
 from backend.judge.weights import (
     Pairs,
     Weights,
-    WeightSettings,
     fit_bradley_terry,
     fit_group_relative,
     grid,
@@ -20,6 +19,7 @@ from backend.judge.weights import (
     pair_accuracy,
     proxy_pairs,
 )
+from backend.settings import WeightSettings
 
 SETTINGS = WeightSettings(steps=250, lr=0.05)
 METHODS = {"group-relative": fit_group_relative, "Bradley-Terry": fit_bradley_terry}
