@@ -51,6 +51,11 @@ class Case:
         """The same question about items new to the household."""
         return replace(self, targets=self.new_targets, seen="hide")
 
+    def wanting(self, items: npt.NDArray[np.bool_]) -> Case | None:
+        """The same question where only these items are right answers; None where it has none. Shape: items (n_items,)."""
+        targets = self.targets[items[self.targets]]
+        return replace(self, targets=targets, new_targets=targets) if len(targets) else None
+
     def legal(self, n_items: int) -> npt.NDArray[np.bool_]:
         """Items that may be recommended: Shape: (n_items,)."""
         mask = np.ones(n_items, bool) if self.allowed is None else self.allowed.copy()

@@ -107,11 +107,11 @@ def cold_cases(cases: Sequence[Case], held: np.ndarray, among_cold: bool) -> lis
     """
     out = []
     for case in cases:
-        targets = case.targets[held[case.targets]]
-        if not len(targets):
+        own = case.wanting(held)
+        if own is None:
             continue
         allowed = (held if case.allowed is None else held & case.allowed) if among_cold else case.allowed
-        out.append(replace(case, targets=targets, new_targets=targets, allowed=allowed))
+        out.append(replace(own, allowed=allowed))
     return out
 
 

@@ -3,6 +3,8 @@
 - Beams free and along the trie, of 20 and 50, answer the same cases as the baselines; a list holds items, so two items that share a SID are two
   answers and one hit.
 - The invalid rate of a request is the share of its beam's SIDs that no item has; means over requests with bootstrap intervals.
+- A third view beside all items and new ones asks for *rare items*: only items outside the best sellers that make 80 % of the training purchases are
+  right answers, though every item may be shown.
 - Titles are asked of items drawn evenly from the catalogue: shares with Wilson intervals, word overlap (F1) with a bootstrap interval.
 """
 
@@ -24,7 +26,9 @@ from backend.errors import RequestError, WorkspaceError
 from backend.evaluation.baselines import fit
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.intervals import intervals
+from backend.evaluation.metrics import catalogue
 from backend.evaluation.protocol import evaluate
+from backend.evaluation.views import VIEWS
 from backend.generation.constrained import Found, rank_items
 from backend.generation.jd import JdGenerator, load_jd_generator
 from backend.instructions.measure import Share
@@ -32,9 +36,10 @@ from backend.instructions.trained import tasks_of
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.workspace import Workspace, provenance
 
-BASELINES = ("popularity", "recent popularity", "own frequency", "own frequency + popularity", "item-kNN", "ALS")
+BASELINES = ("popularity", "recent popularity", "own frequency", "own frequency + popularity", "item-kNN", "ALS", "SASRec")
 BEAMS = (20, 50)
 TRANSLATED = 200  # items whose titles are asked
+RARE = "rare items"
 _METRICS = ("hr", "ndcg", "recall", "diversity", "novelty", "breadth")
 
 
@@ -50,7 +55,7 @@ class JdRecommender:
         self.profiles = generator.dataset.users[c.PROFILE].tolist()
         self.time = generator.dataset.events[c.TIME]
         self.invalid: dict[tuple[int, int], float] = {}  # (household, start) → share of its beam that no item has
-        self._free: dict[tuple[int, int], Found] = {}  # a free beam does not depend on the filters
+        self._found: dict[tuple[Any, ...], Found] = {}
         self.seconds: list[float] = []
 
     def recommend(self, cases: Sequence[Case], k: int) -> np.ndarray:
@@ -67,8 +72,9 @@ class JdRecommender:
     def found(self, case: Case, mask: Any = None) -> Found:
         """The beam of a case."""
         key = (case.user, case.start)
-        if not self.along and key in self._free:
-            return self._free[key]
+        asked = (*key, (case.task, case.seen) if self.along else None)  # a free beam does not depend on the filters
+        if asked in self._found:
+            return self._found[asked]
         began = time.perf_counter()
         pieces = self.generator.next_prompt(
             distinct(case.history, case.ages), self.profiles[case.user], self.time.iloc[case.start]
@@ -76,8 +82,7 @@ class JdRecommender:
         found = self.generator.search(pieces, self.beams, mask, self.along)
         self.seconds.append(time.perf_counter() - began)
         self.invalid[key] = found.invalid
-        if not self.along:
-            self._free[key] = found
+        self._found[asked] = found
         return found
 
 
@@ -128,16 +133,22 @@ def evaluate_jd(
         for along in (True, False)
     ]
     references: list[Any] = [fit(name, dataset, parts, report=report, cancel=cancel) for name in baselines]
-    measured = evaluate(
-        [*asked, *references], cases, dataset, parts, references=[asked[0].name, *baselines], seed=seed, report=report, cancel=cancel,
-        vectors=workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32),
+    vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
+    rare = catalogue(dataset, parts.train_events).tail
+    wanted = [case for each in cases if (case := each.wanting(rare)) is not None]
+    measured, scarce = (
+        evaluate(
+            [*asked, *references], some, dataset, parts, references=[asked[0].name, *baselines], seed=seed, report=report, cancel=cancel,
+            vectors=vectors, views=views,
+        )
+        for some, views in ((cases, VIEWS), (wanted, {}))
     )  # fmt: skip
     rows = [row for one in asked for row in _beam_rows(one, seed)]
     for name, generator in models:
         rows += translations(name, generator, seed, report, cancel)
-    results = measured.results
+    results = pd.concat([measured.results, scarce.results.assign(view=RARE)], ignore_index=True)
     kept = results[results["metric"].isin(_METRICS) & results["k"].isin([10, 20])]
-    differences = measured.differences
+    differences = pd.concat([measured.differences, scarce.differences.assign(view=RARE)], ignore_index=True)
     against = differences[differences["metric"].isin(["hr", "ndcg"]) & (differences["k"] == 10)]
     about = provenance()
     return {

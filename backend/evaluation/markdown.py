@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+Rows = Sequence[Mapping[str, Any]]
 TASKS = (("JustForYou", "all"), ("JustForYou", "new"), ("Category", "all"), ("Query", "all"), ("Discover", "all"))
 
 
@@ -36,3 +37,21 @@ def provenance(data: Mapping[str, Any]) -> str:
 def change(row: Mapping[str, Any], digits: int = 3) -> str:
     """A paired difference: `+.012 [+.003, +.021]`."""
     return f"{row['diff']:+.{digits}f} [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+
+
+def _columns(rows: Rows) -> list[tuple[str, str]]:
+    """(task, view) of a table, the usual ones first."""
+    there = list(dict.fromkeys((row["task"], row["view"]) for row in rows))
+    return [key for key in TASKS if key in there] + [key for key in there if key not in TASKS]
+
+
+def grid(rows: Rows, corner: str, show: Callable[[Mapping[str, Any]], str]) -> str:
+    """Systems × tasks; `show` writes a cell."""
+    columns = _columns(rows)
+    cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
+    counts = {key: next(row["n"] for row in rows if (row["task"], row["view"]) == key) for key in columns}
+    body = []
+    for name in dict.fromkeys(row["recommender"] for row in rows):
+        found = [cell.get((name, *key)) for key in columns]
+        body.append([name.removeprefix("SIGMA, "), *(show(row) if row else "–" for row in found)])
+    return markdown_table([corner, *(f"{label(*key)} (n={counts[key]:,})" for key in columns)], body)

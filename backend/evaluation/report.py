@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from backend.evaluation import report_experiments as experiments
+from backend.evaluation import report_recipes as recipes
 from backend.evaluation.markdown import TASKS, change, interval, label, markdown_table, provenance
 from backend.workspace import DEMO
 
@@ -208,6 +209,7 @@ SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] 
     "budgets": ("budgets", experiments.trained),
     "wordings": ("wordings", experiments.wordings),
     "cold-start": ("cold-start", experiments.cold_start),
+    "jd": ("jd", recipes.jd),
     "grounding": (grounding, rows_table),
     "tokens": (tokens, rows_table),
     "training": (training, rows_table),

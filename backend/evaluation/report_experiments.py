@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from backend.evaluation.markdown import TASKS, change, interval, label, markdown_table, provenance
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-def _columns(rows: Rows) -> list[tuple[str, str]]:
-    """(task, view) of a table, the usual ones first."""
-    there = list(dict.fromkeys((row["task"], row["view"]) for row in rows))
-    return [key for key in TASKS if key in there] + [key for key in there if key not in TASKS]
-
-
-def _grid(rows: Rows, corner: str, show: Any) -> str:
-    """Systems × tasks."""
-    columns = _columns(rows)
-    cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
-    counts = {key: next(row["n"] for row in rows if (row["task"], row["view"]) == key) for key in columns}
-    body = []
-    for name in dict.fromkeys(row["recommender"] for row in rows):
-        found = [cell.get((name, *key)) for key in columns]
-        body.append([name.removeprefix("SIGMA, "), *(show(row) if row else "–" for row in found)])
-    return markdown_table([corner, *(f"{label(*key)} (n={counts[key]:,})" for key in columns)], body)
+from backend.evaluation.markdown import Rows, change, grid, interval, markdown_table, provenance
 
 
 def _of(rows: Rows, metric: str, k: int | None = 10) -> list[Mapping[str, Any]]:
@@ -33,7 +13,7 @@ def _of(rows: Rows, metric: str, k: int | None = 10) -> list[Mapping[str, Any]]:
 
 
 def _means(data: Mapping[str, Any], metric: str = "hr", k: int = 10, name: str = "HR") -> str:
-    return _grid(_of(data["results"], metric, k), f"{name}@{k}", interval)
+    return grid(_of(data["results"], metric, k), f"{name}@{k}", interval)
 
 
 def _trainings(data: Mapping[str, Any]) -> str:
@@ -68,7 +48,7 @@ def ablations(data: Mapping[str, Any]) -> str:
     parts = [
         _about(data),
         "",
-        _grid([row for row in _of(data["results"], "hr") if row["recommender"] == "SIGMA"], "HR@10", interval),
+        grid([row for row in _of(data["results"], "hr") if row["recommender"] == "SIGMA"], "HR@10", interval),
     ]
     for metric, name in (("hr", "HR"), ("ndcg", "NDCG")):
         rows = [
@@ -77,7 +57,7 @@ def ablations(data: Mapping[str, Any]) -> str:
             if row["recommender"] in data["others"] or "SIGMA, " in row["recommender"]
         ]
         if rows:
-            parts += ["", _grid(rows, f"{name}@10, minus SIGMA", change)]
+            parts += ["", grid(rows, f"{name}@10, minus SIGMA", change)]
     return "\n".join([*parts, "", _trainings(data), "", provenance(data)])
 
 
@@ -85,7 +65,7 @@ def trained(data: Mapping[str, Any]) -> str:
     """Means of systems that were trained within a budget, differences from the first, and the trainings."""
     rows = [row for row in _of(data["differences"], "hr") if row["recommender"] in data["others"]]
     parts = [_about(data), "", _means(data), "", _means(data, "ndcg", name="NDCG")]
-    parts += ["", _grid(rows, "HR@10, minus SIGMA", change)] if rows else []
+    parts += ["", grid(rows, "HR@10, minus SIGMA", change)] if rows else []
     return "\n".join([*parts, "", _trainings(data), "", provenance(data)])
 
 
@@ -96,9 +76,9 @@ def wordings(data: Mapping[str, Any]) -> str:
     for metric, name in (("hr", "HR"), ("constraint", "Constraint kept")):
         rows = _of(named, metric)
         if rows:
-            parts += [_grid(rows, f"{name}@10", interval), ""]
+            parts += [grid(rows, f"{name}@10", interval), ""]
     paired = [row for row in _of(data["differences"], "hr") if row["recommender"] == "SIGMA, seen wordings"]
-    parts += [_grid(paired, "HR@10, minus unseen wordings", change), ""] if paired else []
+    parts += [grid(paired, "HR@10, minus unseen wordings", change), ""] if paired else []
     worst = [row for row in data["wordings"] if row["worst"]]
     body = [
         [row["task"], f"“{row['wording']}”", "seen" if row["seen"] else "unseen", row["n"], interval({**row, "mean": row["hr@10"]}),
@@ -135,12 +115,12 @@ def cold_start(data: Mapping[str, Any]) -> str:
     parts = [f"{held:,} of {whole:,} items held out of everything. Split: {data['split']}, seed {data['seed']}.", ""]
     if items:
         ranks = [row for row in items if row["metric"] == "rank"]
-        parts += [_grid(_of(items, "hr", 20), "HR@20 of held items", interval), ""]
-        parts += [_grid(ranks, "mean rank of held items, 0 = first, 1 = last", interval), ""]
+        parts += [grid(_of(items, "hr", 20), "HR@20 of held items", interval), ""]
+        parts += [grid(ranks, "mean rank of held items, 0 = first, 1 = last", interval), ""]
         pairs = [row for row in _of(data["differences"], "hr", 20) if row["view"].startswith("cold ")]
-        parts += [_grid([{**row, "recommender": row["reference"]} for row in pairs], "HR@20, SIGMA minus", change), ""]
+        parts += [grid([{**row, "recommender": row["reference"]} for row in pairs], "HR@20, SIGMA minus", change), ""]
     if users:
         pairs = [row for row in _of(data["differences"], "hr", 10) if not row["view"].startswith("cold ")]
-        parts += [_grid(_of(users, "hr"), "HR@10", interval), ""]
-        parts += [_grid([{**row, "recommender": row["reference"]} for row in pairs], "HR@10, SIGMA minus", change), ""]
+        parts += [grid(_of(users, "hr"), "HR@10", interval), ""]
+        parts += [grid([{**row, "recommender": row["reference"]} for row in pairs], "HR@10, SIGMA minus", change), ""]
     return "\n".join([*parts, provenance(data)])

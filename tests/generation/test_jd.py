@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from backend.cli import main
 from backend.errors import RequestError, WorkspaceError
+from backend.evaluation.report_recipes import jd as jd_section
 from backend.generation.constrained import Logits, constrained_beam, free_beam
 from backend.generation.jd import JdGenerator
 from backend.generation.request import Request
@@ -238,3 +239,10 @@ def test_a_trained_model_is_measured(jd_workspace: Path, capsys: pytest.CaptureF
     assert 0.0 <= rows["invalid SIDs, free beam", 20]["value"] <= 1.0
     assert rows["SID → title, every word", None]["n"] == 60
     assert {row["slice"] for row in measured["results"]} >= {"all"}
+    assert "SASRec" in names
+    count = {row["view"]: row["n"] for row in measured["results"] if row["slice"] == "all"}
+    assert count.keys() >= {"all", "rare items"}
+    assert 0 < count["rare items"] <= count["all"], "only baskets that hold a rare item"
+    text = jd_section(measured)
+    for said in ("| JD, constrained beam 20 |", "| SASRec |", "rare items", "invalid SIDs, free beam", measured["command"]):
+        assert said in text
