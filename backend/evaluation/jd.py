@@ -152,7 +152,14 @@ def evaluate_jd(
     against = differences[differences["metric"].isin(["hr", "ndcg"]) & (differences["k"] == 10)]
     about = provenance()
     return {
-        "command": f"python -m backend evaluate --recipe jd --split {split_name} --json",
+        "command": " ".join(
+            [
+                f"python -m backend evaluate --recipe jd --split {split_name}",
+                *([f"--limit {limit}"] if limit is not None else []),
+                *(f'--compare "{name}=DIR"' for name, _ in others),
+                "--json",
+            ]
+        ),
         **{key: about[key] for key in ("commit", "date", "machine")},
         "split": split_name,
         "seed": seed,
