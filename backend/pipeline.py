@@ -201,7 +201,10 @@ def train(
     tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)
     examples = demand_examples(
-        settings.train.tasks, prepare(dataset, shared_encode), encoders.shared_text_encoder().known_vectors, settings.seed
+        settings.train.tasks,
+        prepare(dataset, shared_encode, tasks=settings.train.tasks),
+        encoders.shared_text_encoder().known_vectors,
+        settings.seed,
     )
     torch.manual_seed(settings.seed)
     model = SigmaModel(

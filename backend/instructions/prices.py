@@ -4,7 +4,8 @@
 - Money shows by its currency ("$5", "five dollars"). A bare number counts only where the clause ends behind it ("under 5
   please", not "under 500 calories") and no age stands before it ("kids under 5").
 - An amount that is no price behind a comparator ("under $abc", "under $-3") is the user's error, never ignored.
-- An amount without a comparator ("a $5 wine") is no limit: it stays in the text.
+- An amount without a comparator ("a $5 wine") is no limit: it stays in the text. Where nothing is named that it could be the price of,
+  the reader may take it for one (`bare_limit`).
 - Digits are read by price-parser, which knows thousands and decimal separators.
 - An upper limit is one of the whole basket where the words around it say so ("in total", "my basket under", "for everything"); there
   an amount of money needs no comparator ("I have $20 to spend").
@@ -48,14 +49,23 @@ _NOT = (
 )
 _BEFORE = re.compile(
     rf"(?<!\w){_NOT}(?:"
-    r"(?P<less>under|below|(?:less|lower|cheaper)\s+than|at\s+most|up\s+to|within|cap(?:ped)?(?:\s+the\s+price)?\s+at|<=|≤|<|"
-    r"(?:max(?:imum)?|budget|limit)(?:\s+price)?(?:\s+(?:of|is)|:)?)|"
-    r"(?P<more>over|above|(?:more|higher|dearer|pricier)\s+than|more\s+expensive\s+than|exceed(?:s|ing)?|at\s+least|starting\s+at|>=|≥|>|"
+    r"(?P<less>under|below|beneath|south\s+of|sub-|at\s+or\s+(?:under|below)|(?:less|lower|cheaper)\s+than|at\s+most|up\s+to|within|"
+    r"cap(?:ped)?(?:\s+(?:the|it|your|my)(?:\s+\w+){0,2})?\s+at|<=|≤|<|"
+    r"(?:max(?:imum)?|budget|limit|cap|ceiling|allowance)(?:\s+price)?(?:\s+per\s+\w+)?(?:\s+(?:of|is|at|amounts\s+to)|:)?)|"
+    r"(?P<more>over|above|(?:more|higher|dearer|pricier)\s+than|more\s+expensive\s+than|exceed(?:s|ing)?|tops|at\s+least|starting\s+at|>=|≥|>|"
     r"min(?:imum)?(?:\s+price)?(?:\s+(?:of|is)|:)?))\s*\Z",
     re.IGNORECASE,
 )
+# a refusal that reaches over a few words: "no item may exceed", "don't let the bill go over"
+_REFUSED = re.compile(
+    r"\b(?:no|not|nowt|never|nothing|none|without|avoid|skip|(?:do|does|did|should|would|could|can|ca|must|wo|is|are)n['’]?t|cannot)\b"
+    r"[^.,;:!?$]{0,40}\Z",
+    re.IGNORECASE,
+)
+_NO_THANKS = re.compile(r"[\s,]*(?:i|we)\s+(?:do\s*n['’]?t|do\s+not|wo\s*n['’]?t)\s+(?:want|need|buy|take|care)\b", re.IGNORECASE)
 _AFTER = re.compile(
-    r"\s*(?:(?P<less>(?:or|and)\s+(?:less|under|below|cheaper|lower)|max(?:imum)?|tops|at\s+most|budget|limit)|"
+    r"\s*(?:(?P<less>(?:(?:each|apiece)\s+)?(?:(?:or|and)\s+(?:less|under|below|cheaper|lower)|max(?:imum)?|tops|"
+    r"at\s+(?:the\s+)?(?:very\s+)?most|budget|limit))|"
     r"(?P<more>(?:or|and)\s+(?:more|over|above|up|higher)|min(?:imum)?|at\s+least))\b",
     re.IGNORECASE,
 )
@@ -79,6 +89,7 @@ _WHOLE = (
 _TOTAL_BEFORE = re.compile(
     r"(?:\b(?:in\s+total|altogether|all\s+in\s+all|all\s+together|overall|total(?:\s+budget)?(?:\s+(?:of|is|below|under))?:?|all\s+of\s+it|"
     r"the\s+whole\s+(?:thing|lot)|(?:to\s+)?spend(?:ing)?|everything)\b[^.;!?$]{0,25}"
+    r"|\b(?:adds?|adding|sums?)(?:\s+up)?(?:\s+to)?|\bat\s+the\s+(?:till|checkout|register)\b[^.;!?$]{0,25}|\bweekly\s"
     rf"|(?<!in )(?<!to )(?<!into )\b(?:my|our|the|a|whole|weekly|this)\s+(?:whole\s+|weekly\s+|entire\s+)?{_WHOLE}\b[^.;!?,$]{{0,40}}"
     rf"|(?<!my )(?<!our )(?<!the )\b{_WHOLE}[\s,]*|\bhow\s+far\s+will\s*|\bg(?:a|i)ve[ns]?\s+(?:me|us|you)\s*|\bwhole\s+{_WHOLE}[\s,]*"
     rf"|\b{_WHOLE}\s+(?:limit|costing|worth|of|for|under|below|within|at)\b[^.;!?,$]{{0,25}})\s*\Z",
@@ -87,8 +98,12 @@ _TOTAL_BEFORE = re.compile(
 _TOTAL_AFTER = re.compile(
     r"[\s,]*(?:(?:to\s+spend|at\s+(?:the\s+)?most|tops|max(?:imum)?|or\s+less)[\s,]*)*"
     r"(?:in\s+total|altogether|all\s+together|in\s+all|all\s+in\s+all|overall|all\s+told|in\s+sum|together|total|to\s+spend|a\s+week|"
-    r"for\s+(?:everything|the\s+lot|it\s+all|all\s+of\s+it|the\s+(?:whole\s+)?(?:basket|cart|shop|trip|order))|budget\s+overall)\b",
+    r"for\s+(?:everything|the\s+lot|it\s+all|all\s+of\s+it|the\s+(?:(?:whole|entire|complete)\s+)?(?:basket|cart|shop|trip|order|list))|budget\s+overall)\b",
     re.IGNORECASE,
+)
+_SINGLE = re.compile(
+    r"\b(?:each|apiece|a\s+piece|per\s+(?:item|piece|product|article|unit)|single|individual(?:ly)?|one\s+(?:item|thing)|any\s+one)\b",
+    re.I,
 )
 _TAIL = re.compile(r"\s+(?:each|apiece|per\s+(?:item|piece))\b", re.IGNORECASE)
 
@@ -139,6 +154,11 @@ def parse_price(text: str, where: str = "price") -> float:
         raise RequestError(error.what, where, "Write a number of dollars above zero, such as 5 or 3.50") from None
 
 
+def says_money(text: str) -> bool:
+    """Whether a text says an amount of money, a limit or not: "$5", "ten dollars"."""
+    return any(match["symbol"] or match["unit"] for match in _AMOUNT.finditer(text))
+
+
 def read_limits(text: str) -> Limits:
     """The price limits that a text states; several are combined.
 
@@ -165,7 +185,9 @@ def read_limits(text: str) -> Limits:
         limit = before or after
         if limit is not None and not _is_money(text, amount, limit, after if before is None else None):
             continue
-        upper = limit is None or (limit["less"] is not None) != bool(before and before["neg"])
+        upper = limit is None or (limit["less"] is not None) != bool(
+            before and (before["neg"] or _is_refused(text, before, amount))
+        )
         start, stop = (before.start() if before else amount.start), (after.end() if after and not before else amount.stop)
         whole = _of_the_whole(text, amount, start, stop) if upper else None
         if whole is not None:
@@ -179,6 +201,25 @@ def read_limits(text: str) -> Limits:
         raise RequestError(f"no price is at least ${low:g} and at most ${high:g}", mend=_MEND)
     rest = cut_out(text, sorted({(start, stop) for _, start, stop in said}))
     return Limits(low, high, rest, min(wholes, default=None), tuple(said))
+
+
+def bare_limit(text: str) -> tuple[str, float, int, int] | None:
+    """What an amount of money without a comparator would limit, if it is meant as a limit: (field, dollars, start, stop).
+
+    One of each item where the text speaks of single ones ("$4 each"), else of the whole basket ("I have $20 in my pocket").
+    """
+    for match in _AMOUNT.finditer(text):
+        amount = _amount(match)
+        if amount.money and amount.value is not None:
+            return ("max_price" if _SINGLE.search(text) else "max_total"), amount.value, amount.start, amount.stop
+    return None
+
+
+def _is_refused(text: str, limit: re.Match[str], amount: _Amount) -> bool:
+    """Whether the words around a lower limit turn it into an upper one."""
+    if limit["more"] is None or limit["more"].lower().startswith(("at least", "starting", "min")):
+        return False
+    return _REFUSED.search(text, 0, limit.start()) is not None or _NO_THANKS.match(text, amount.stop) is not None
 
 
 def _of_the_whole(text: str, amount: _Amount, start: int, stop: int) -> tuple[int, int] | None:

@@ -12,45 +12,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from backend.data.calendar import SEASONS
 from backend.instructions.catalogue import PLACEHOLDER, Catalogue, Found, Name
+from backend.instructions.cues import CUES, UNSEEN
 from backend.instructions.phrases import Phrase, occasion, phrases
-from backend.instructions.prices import cut_out, read_limits
+from backend.instructions.prices import Limits, bare_limit, cut_out, read_limits
 from backend.instructions.templates import sanitise, wordings
 from backend.instructions.words import Word, words
 
 SAME_MEANING = 0.75  # cosine from which words mean a name ("rubbish bags" – trash bags .89; "hamster" – ham .74)
 _MAX_MEANT = 16  # content words that are searched by meaning, so that a long text stays fast
-
-_CUES = re.compile(
-    r"\b(?:surpris|discover|explor|inspir|adventur|experiment|unfamiliar|unusual|unexpected|variety|"
-    r"something (?:new|different|else)\b|"
-    r"new (?:to (?:me|us)|ideas?|things?|kinds?|products?|categor)|(?:try|trying) (?:out )?(?:something|new)|"
-    r"(?:bored|tired|sick) of|"
-    r"(?:outside|beyond|out of) (?:my|our|the) (?:usual|habit|routine|comfort)|not (?:my|our|the) (?:usual|same)|"
-    r"(?:i|we) (?:never|don['’]t|haven['’]t been) (?:usually |normally )?buy)",
-    re.IGNORECASE,
-)
-_DONE = r"(?:bought|purchased|ordered|tried|had|got|eaten|used)"
-_WE = r"(?:i|we)(?:['’]ve|\s+have)?(?:\s+(?:already|ever|previously))*"
-_BEFORE = r"(?:\s+(?:before|already|in\s+the\s+past|previously|yet|so\s+far))*"
-_LATELY = r"(?!\s+(?:lately|recently|in\s+a|for\s+a|for\s+ages|in\s+ages|in\s+months|this|last|in\s+weeks))"
-_UNSEEN = re.compile(
-    r"\b(?:but\s+|and\s+|with\s+|that(?:['’]s|\s+is|\s+are)?\s+|which\s+(?:is|are)?\s*)*(?:"
-    rf"(?:nothing|none|not|no|never|without|hide|exclude|skip)\s+(?:(?:what|that|things?|items?|products?|everything|anything|those|the\s+ones)\s+)*{_WE}\s+{_DONE}{_BEFORE}"
-    rf"|{_WE}\s+(?:have\s+)?never\s+{_DONE}{_BEFORE}"
-    rf"|(?:i|we)\s*(?:haven['’]t|have\s+not|didn['’]t|did\s+not)\s+(?:yet\s+|ever\s+)?(?:{_DONE}|buy|try){_LATELY}{_BEFORE}"
-    rf"|(?:not|never)\s+(?:yet\s+)?(?:bought|purchased|ordered|tried)\s+(?:before|yet){_BEFORE}"
-    r"|(?:brand\s+)?new\s+(?:to|for)\s+(?:me|us|(?:my|our|this|the)\s+(?:household|family))"
-    r"|no\s+repeats?(?:\s+purchases)?"
-    r")(?=\W|\Z)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -147,10 +122,10 @@ def read(text: str, catalogue: Catalogue) -> Reading:
         RequestError: an empty or too long text, or a price that is no price.
     """
     text = sanitise(text)
-    limits = read_limits(text)
+    limits = _limits(text, catalogue)
     prices = [(start, stop) for _, start, stop in limits.said]
     open_text = _blanked(text, prices)  # what is left to read; places stay those of the text
-    unseen = [match.span() for match in _UNSEEN.finditer(open_text)]
+    unseen = [match.span() for match in UNSEEN.finditer(open_text)]
     open_text = _blanked(open_text, unseen)
     said = words(open_text)
     themed = {"Holiday", "Season"} & set(catalogue.tasks)
@@ -186,7 +161,7 @@ def read(text: str, catalogue: Catalogue) -> Reading:
                 names, left = _by_meaning(said, left, catalogue)
             if not names and said_something:
                 free = _free_task(wish, catalogue) if priced is None else _priced_task(priced, wish, catalogue)
-    deals = deals or free == "Deals"
+    deals = deals or (free == "Deals" and not theme)  # "ideas for Easter" are no offers, whatever they sound like
     primary = _primary(found) if found else next(iter(names), None)
     occasions = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "theme"]
     named = cut_out(text, sorted([*prices, *excluding, *unseen, *offers, *occasions]))
@@ -221,6 +196,17 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     )
 
 
+def _limits(text: str, catalogue: Catalogue) -> Limits:
+    """Price limits that are said; where a budget can be asked for, also an amount alone beside which nothing else is said that it could be of."""
+    limits = read_limits(text)
+    bare = None if limits.said or "Budget" not in catalogue.tasks else bare_limit(text)
+    if bare is None or catalogue.find(words(text)) or phrases(text, []):
+        return limits
+    field, value, start, stop = bare
+    whole = field == "max_total"
+    return Limits(None, None if whole else value, limits.rest, value if whole else None, ((field, start, stop),))
+
+
 def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
     """The text with some parts as spaces, so that places do not move."""
     for start, stop in spans:
@@ -237,7 +223,7 @@ def _free_task(text: str, catalogue: Catalogue, cue_only: bool = False) -> str:
     """Which task a text that names nothing asks for."""
     if all(word.is_function for word in words(text)):
         return "JustForYou"
-    explores = _CUES.search(text) is not None
+    explores = CUES.search(text) is not None
     more = bool({"Longtail", "Deals", "Replenish"} & set(catalogue.tasks))
     if cue_only and not (more and explores):
         return "Discover" if explores else "JustForYou"

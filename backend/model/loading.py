@@ -106,7 +106,7 @@ class Listener:
 
 def listener(workspace: Workspace, dataset: Dataset, examples: Mapping[str, np.ndarray], tasks: Sequence[str]) -> Listener:
     """The listener of a workspace, with a reader of these tasks fitted on these examples."""
-    catalogue = prepare(dataset, shared_encode)
+    catalogue = prepare(dataset, shared_encode, tasks=tasks)
     return Listener(text_grounder(workspace), DemandReader(examples, tasks, catalogue))
 
 

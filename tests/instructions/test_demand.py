@@ -8,7 +8,7 @@ import pytest
 from backend.data.schema import Dataset
 from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, prepare
-from backend.instructions.demand import DemandReader, demand_examples, says_name
+from backend.instructions.demand import MARKS, DemandReader, demand_examples, heard
 from backend.instructions.templates import wordings
 from tests.small import FakeEncoder
 
@@ -28,12 +28,13 @@ def test_examples_are_the_training_wordings_each_as_heavy_as_the_next_but_in_dou
     catalogue: Catalogue,
 ) -> None:
     found = demand_examples(TASKS, catalogue, fake_encode, seed=7)
-    assert len(found["vectors"]) == len(found["names"]) == len(found["demand"]) == len(found["weight"])
+    assert len(found["vectors"]) == len(found["masked"]) == len(found["marks"]) == len(found["demand"]) == len(found["weight"])
     for place, task in enumerate(TASKS):
         own = found["demand"] == place
         heavy = 2 if task == "JustForYou" else 1
         assert found["weight"][own].sum() == pytest.approx(heavy * len(wordings(task, held_out=False)), rel=1e-4)
-        assert found["names"][own].mean() > 0.9 if task in ("Category", "Query") else found["names"][own].mean() < 0.1
+        names = found["marks"][own, :2].max(1).mean()
+        assert names > 0.9 if task in ("Category", "Query") else names < 0.1
 
 
 def test_what_it_was_fitted_on_is_read_again(catalogue: Catalogue) -> None:
@@ -52,9 +53,33 @@ def test_one_task_needs_no_reading(catalogue: Catalogue) -> None:
     assert reader.read([], np.zeros((0, 384), np.float32)).shape == (0, 1)
 
 
-def test_names_are_told(catalogue: Catalogue, tiny_dataset: Dataset) -> None:
-    name = str(tiny_dataset.items["category"].iloc[0])
-    assert says_name([f"some {name} please", "surprise me"], catalogue).tolist() == [1.0, 0.0]
+@pytest.mark.parametrize(
+    ("text", "masked", "says"),
+    [
+        ("some {name} please", "some groceries please", {"category"}),
+        ("{name}", "groceries", {"category", "bare name"}),
+        ("surprise me", "surprise me", set()),
+        ("ideas for summer", "ideas for summer", {"season"}),
+        ("ideas for Halloween on sale", "ideas for Halloween on sale", {"occasion", "offer"}),
+        ("I have ten dollars", "I have ten dollars", {"money"}),
+        ("{name} with a $5 coupon", "groceries with a $5 coupon", {"category", "money", "offer"}),
+    ],
+)
+def test_names_are_masked_and_what_is_said_is_marked(
+    catalogue: Catalogue, tiny_dataset: Dataset, text: str, masked: str, says: set[str]
+) -> None:
+    name = next(name.text for name in catalogue.names if name.category and not name.query)
+    texts, marks = heard([text.format(name=name)], catalogue)
+    assert texts == [masked]
+    assert {MARKS[place] for place in np.flatnonzero(marks[0])} == says
+
+
+def test_a_model_from_before_the_marks_is_still_read(catalogue: Catalogue) -> None:
+    examples = demand_examples(TASKS, catalogue, fake_encode, seed=7)
+    older = {name: examples[name] for name in ("vectors", "demand", "weight")}
+    older["names"] = examples["marks"][:, :2].max(1).astype(np.float32)
+    texts = wordings("JustForYou", held_out=False)
+    assert (DemandReader(older, TASKS, catalogue).read(texts, fake_encode(texts)).argmax(1) == 0).mean() > 0.7
 
 
 def test_unseen_wordings_are_read_by_the_real_encoder(tiny_dataset: Dataset) -> None:
