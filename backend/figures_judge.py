@@ -25,7 +25,7 @@ ARMS: Mapping[str, tuple[str, str, str]] = {  # arm → colour, shape, dash
 }  # fmt: skip
 _STRANGER = (GREY, "circle-open", "solid")  # an arm of a later version
 METRICS: Mapping[str, str] = {
-    "value": "Value@10, $", "judge": "Judge score (proxy)", "hr": "HR@10", "ndcg": "NDCG@10", "recall": "Recall@10", "novelty": "Novelty",
+    "value": "Value@10 in $", "judge": "Judge score (proxy)", "hr": "HR@10", "ndcg": "NDCG@10", "recall": "Recall@10", "novelty": "Novelty",
     "breadth": "Categories",
 }  # fmt: skip
 CURVES: Mapping[str, str] = {
@@ -146,7 +146,7 @@ def curves(frame: pd.DataFrame, what: str) -> go.Figure:
     for arm in [name for name in ARMS if name in set(frame["arm"])] + sorted(set(frame["arm"]) - set(ARMS)):
         own = frame[frame["arm"] == arm].sort_values("step")
         colour, shape, dash = ARMS.get(arm, _STRANGER)
-        if (own["seeds"] > 1).any():
+        if arm == "a2po" and (own["seeds"] > 1).any():  # seven spans over each other are one grey cloud
             traces.append({"type": "scatter", "mode": "lines", "x": [*own["step"], *own["step"][::-1]], "y": [*own["high"], *own["low"][::-1]],
                            "fill": "toself", "line": {"width": 0}, "fillcolor": colour, "opacity": 0.1, "hoverinfo": "skip", "showlegend": False,
                            "legendgroup": arm})  # fmt: skip
@@ -162,7 +162,8 @@ def curves(frame: pd.DataFrame, what: str) -> go.Figure:
     layout = {
         "height": 330, "margin": {"l": 8, "r": 8, "t": 8, "b": 84}, "hovermode": "closest", "hoverlabel": {"align": "left"},
         "legend": {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
-        "xaxis": {**axis, "title": {"text": "step", "font": {"size": 11}}},
+        "xaxis": {**axis, "title": {"text": "step", "font": {"size": 11}}, "tickformat": "d",
+                  "nticks": min(10, int(frame["step"].max()) if len(frame) else 1)},
         "yaxis": {**axis, "title": {"text": CURVES.get(what, what), "font": {"size": 11}}, "automargin": True},
     }  # fmt: skip
     return go.Figure({"data": traces, "layout": layout})
@@ -176,11 +177,13 @@ def cost(frame: pd.DataFrame, metric: str) -> go.Figure:
         metric: key of `METRICS`.
     """
     traces: list[dict[str, Any]] = []
-    for arm in dict.fromkeys(frame["arm"]):
+    arms, wide = list(dict.fromkeys(frame["arm"])), float(frame["judge_calls"].max()) if len(frame) else 0.0
+    for place, arm in enumerate(arms):
         own = frame[frame["arm"] == arm]
         colour, shape, _ = ARMS.get(arm, _STRANGER)
+        aside = 0.018 * wide * (place - (len(arms) - 1) / 2)  # arms of one cost stand side by side
         traces.append(
-            {"type": "scatter", "mode": "markers", "x": own["judge_calls"], "y": own["diff"], "name": arm,
+            {"type": "scatter", "mode": "markers", "x": own["judge_calls"] + aside, "y": own["diff"], "name": arm,
              "marker": {"color": colour, "symbol": shape, "size": 12},
              "error_y": figures_evidence.error_bar(own["diff"], own["diff_low"], own["diff_high"], colour), "cliponaxis": False,
              "hovertext": [f"<b>{short(arm, 30)}</b>, {short(str(row['run']), 30)}<br>{METRICS[metric]} {row['diff']:+.4f} "

@@ -22,7 +22,7 @@ from backend.data import schema as s
 from backend.errors import RequestError
 from backend.generation.request import Request
 from backend.health import StageInfo, inspect
-from backend.judge.aspects import ASPECTS, LEVELS, MEANING, WORDS
+from backend.judge.aspects import ASPECTS, LEVELS, MEANING, WORDS, Situation, Situations
 from backend.judge_arms import Arms, every_arms
 from backend.judge_votes import LEAST, Ballot, Ballots, VotedWeights, households_with_past
 from backend.workspace import Workspace, command_of
@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # these load torch or SQLAlchemy
     from backend.generation.generator import Generator
     from backend.generation.shopper import Shoppers
     from backend.generation.trace import Trace
-    from backend.judge.aspects import Situation
     from backend.judge.making import OpenJudge
     from backend.judge.weights import Weights
     from backend.progress import CancelToken, Report
@@ -161,11 +160,12 @@ class JudgeBench:
         Raises:
             WorkspaceError: there is no judge.
         """
-        from backend.judge.aspects import Situations
-
-        judge = self.judge()
-        situation = Situations(self._dataset()).before(ballot.user, ballot.start, ballot.instruction)
+        judge, situation = self.judge(), self._situations.before(ballot.user, ballot.start, ballot.instruction)
         return _opinion(judge, situation, ballot.items["item"].to_numpy(), weights or judge.weights)
+
+    @cached_property
+    def _situations(self) -> Situations:
+        return Situations(self._dataset())
 
     def train_on_votes(self, store: Store, report: Report, cancel: CancelToken) -> VotedWeights:
         """PSJ-B on the votes (see `judge_votes.train_on_votes`); nothing is written.
@@ -200,7 +200,6 @@ class JudgeBench:
 
     def _now(self, request: Request) -> Situation:
         """A household when its next basket is due, as the generator takes it."""
-        from backend.judge.aspects import Situation
 
         if request.user is None:
             raise RequestError("the judge needs a household, not a composed shopper", "user", "pick one")

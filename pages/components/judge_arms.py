@@ -68,7 +68,7 @@ def section(bench: Workbench) -> None:
     smooth = figures_judge.smoothed(curves, str(what), window)
     proof.block(f"Training: {figures_judge.CURVES[str(what)]}", figures_judge.curves(smooth, str(what)), smooth, run.origin,
                 f"{figures_judge.CURVES[str(what)]} over the steps of training, a line an arm.",
-                note=f"Means over seeds with their span; trailing mean over {window} steps.")  # fmt: skip
+                note=f"Means over seeds, for a2po with their span{f'; trailing means over {window} steps' if window > 1 else ''}.")  # fmt: skip
 
 
 def cost(bench: Workbench) -> None:
@@ -84,7 +84,8 @@ def cost(bench: Workbench) -> None:
     told = figures_judge.against_calls(arms, metric)
     proof.block(f"Effect against judge calls: {figures_judge.METRICS[metric]}", figures_judge.cost(told, metric), told, found[0].origin,
                 "Difference of each arm to the start over the number of items that the judge was asked about.",
-                note="Paired 95 % intervals. An item judged is one call; the student answers in microseconds, an endpoint costs a request "
+                note="Paired 95 % intervals; arms of one cost stand side by side. An item judged is one call; the student "
+                "answers in microseconds, an endpoint costs a request "
                 f"for sixteen. {judge_parts.NOT_SERVED}")  # fmt: skip
     shares = sorted({float(share) for share in arms["judged"].dropna()})
     if len(shares) < 2:

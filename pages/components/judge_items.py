@@ -55,8 +55,12 @@ def candidates(bench: Workbench, asked: Request) -> None:
             with line.container(gap=None):
                 if st.button(md(item["title"]), key=f"open-judge-{item['rank']}", type="tertiary"):
                     inspector.inspect(bench, str(item["item_id"]))
-                told = "" if opinion is None else judge_parts.score(float(opinion.score[row])) + judge_parts.aspects(opinion, row)
-                st.html(judge_parts.facts(item) + told)
+                if opinion is None:
+                    st.html(judge_parts.facts(item))
+                else:
+                    st.html(
+                        judge_parts.facts(item, judge_parts.score(float(opinion.score[row]))) + judge_parts.aspects(opinion, row)
+                    )
         if opinion is not None:
             columns = {name: opinion.expected[:, place] for place, name in enumerate(ASPECTS)}
             frame = found.items[["rank", "item_id", "title"]].assign(score=opinion.score, **columns)

@@ -113,13 +113,13 @@ def aspects(opinion: Opinion, row: int) -> str:
         told = esc(NAMES[name])
         if not np.isfinite(expected):
             cells.append(
-                f'<span class="off">{told}</span><i></i><span class="off">not used: no better than a plain baseline</span>'
+                f'<span class="off">{told}</span><i></i><span class="off why">not used: no better than a plain baseline</span>'
             )
             continue
         hint = f"{MEANING[name]} expected level {expected:.2f} of {LEVELS - 1}, weight {opinion.weights[place]:.2f}"
         cells.append(
             f'<span title="{esc(hint)}">{told}</span><i title="{esc(hint)}"><b style="width:{100 * expected / (LEVELS - 1):.0f}%;'
-            f'background:{figures_judge.ASPECTS[name]}"></b></i><span>{esc(opinion.reasons[row].get(name, ""))}</span>'
+            f'background:{figures_judge.ASPECTS[name]}"></b></i><span class="why">{esc(opinion.reasons[row].get(name, ""))}</span>'
         )
     return f'<div class="sg-aspects">{"".join(cells)}</div>'
 
@@ -139,12 +139,12 @@ def weights(opinion: Opinion) -> str:
     )
 
 
-def facts(item: Mapping[str, Any]) -> str:
-    """Path, price and semantic ID of an item as HTML."""
+def facts(item: Mapping[str, Any], more: str = "") -> str:
+    """Path, price and semantic ID of an item as HTML; `more` (HTML) stands beside them."""
     icon = chips.symbol(chips.department_icon(str(item["department"])))
     return (
         f'<div class="sg-path">{icon} {esc(item["path"])}</div><div class="sg-row" style="margin-top:.15rem">'
-        f'<span class="sg-price">{esc(money(float(item["price"])))}</span>{chips.sid(str(item["sid"]), str(item["prefix"]))}</div>'
+        f'<span class="sg-price">{esc(money(float(item["price"])))}</span>{chips.sid(str(item["sid"]), str(item["prefix"]))}{more}</div>'
     )
 
 

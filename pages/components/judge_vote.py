@@ -29,13 +29,11 @@ def section(bench: Workbench, asked: Request) -> None:
     if error is not None:
         state.show_error(error)
     if judge_parts.has_model(bench):
-        st.button(
-            "Another household", icon=":material/shuffle:", key="judge-another", on_click=_another, args=(bench,), type="tertiary"
-        )
         try:
             ballot = bench.judging.ballot(str(asked.user), asked.instruction, int(st.session_state["judge-number"]))
         except SigmascopeError as problem:  # this household cannot be voted for; another one can
             state.show_error(problem)
+            _offer(bench)
         else:
             left, right = st.columns([0.3, 0.7], gap="medium")
             with right:
@@ -74,11 +72,18 @@ def _household(bench: Workbench, ballot: Ballot) -> None:
         f'<b>The household</b><div style="font-size:.9rem">{esc(shopper.profile)}</div>'
         '<div class="sg-small">as it stood before its latest basket, which stays hidden until you voted</div>'
     )
+    _offer(bench)
     for basket in shopper.baskets[1:]:
         lines = "".join(f"<li>{esc(title)}</li>" for title in basket.items["title"].head(8))
         more = len(basket.items) - 8
         rest = f'<div class="sg-small">and {more} more</div>' if more > 0 else ""
         st.html(f'<div class="sg-small">{basket.time:%d %b %Y}</div><ul class="sg-list">{lines}</ul>{rest}')
+
+
+def _offer(bench: Workbench) -> None:
+    st.button(
+        "Another household", icon=":material/shuffle:", key="judge-another", on_click=_another, args=(bench,), type="tertiary"
+    )
 
 
 def _last(bench: Workbench) -> None:
