@@ -160,7 +160,7 @@ def _stage(folder: Path, written: int) -> Evaluation:
     results, differences = (
         stage.table(name) if (stage.path / f"{name}.parquet").is_file() else pd.DataFrame() for name in ("results", "differences")
     )
-    origin = _origin("evaluation/results.parquet", {**about, "command": command, "split": split}, results)
+    origin = origin_of("evaluation/results.parquet", {**about, "command": command, "split": split}, results)
     return Evaluation(
         SHIPPED, origin, _shaped(results, _RESULTS), _shaped(differences, _DIFFERENCES), tuple(settings.get("others") or ())
     )
@@ -172,7 +172,7 @@ def _evaluation(name: str, data: Mapping[str, Any]) -> Evaluation:
     others = [
         each for each in results["recommender"].unique() if named and each not in named and not each.casefold().startswith(OURS)
     ]
-    return Evaluation(name, _origin(f"{name}.json", data, results), _shaped(results, _RESULTS), _shaped(differences, _DIFFERENCES),
+    return Evaluation(name, origin_of(f"{name}.json", data, results), _shaped(results, _RESULTS), _shaped(differences, _DIFFERENCES),
                       tuple(data.get("others") or others))  # fmt: skip
 
 
@@ -186,10 +186,15 @@ def _shaped(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 def _rows(name: str, data: Mapping[str, Any]) -> Rows:
     frame = pd.json_normalize(list(data["rows"]))
     told = re.search(r"\bbench\s+([a-z]+)", str(data.get("command", "")))
-    return Rows(name, told.group(1) if told else name, _origin(f"{name}.json", data, None), frame)
+    return Rows(name, told.group(1) if told else name, origin_of(f"{name}.json", data, None), frame)
 
 
-def _origin(file: str, data: Mapping[str, Any], results: pd.DataFrame | None) -> Origin:
+def origin_of(file: str, data: Mapping[str, Any], results: pd.DataFrame | None = None) -> Origin:
+    """Where the figures of a result file or a manifest come from.
+
+    Args:
+        results: its evaluation results, which say how many examples there were; None = there are none.
+    """
     machine, commit = data.get("machine") or "", str(data.get("commit") or "")
     if isinstance(machine, Mapping):
         machine = f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores, Python {machine.get('python', '?')}"
@@ -302,7 +307,9 @@ def made(workspace: Workspace) -> dict[str, Rows]:
         try:
             data = read(workspace.path)
             if data:
-                found[title] = Rows(title, "making", _origin("manifest.json", data, None), pd.json_normalize(list(data["rows"])))
+                found[title] = Rows(
+                    title, "making", origin_of("manifest.json", data, None), pd.json_normalize(list(data["rows"]))
+                )
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

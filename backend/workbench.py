@@ -25,6 +25,7 @@ from backend.answers import Comparison, Recommendation
 from backend.data import schema as s
 from backend.errors import SigmascopeError, WorkspaceError
 from backend.jd_bench import JdBench
+from backend.judge_bench import JudgeBench
 from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import parse_prefix, prefix_name
@@ -259,6 +260,11 @@ class Workbench:
         """The second recipe (see `JdBench`)."""
         return JdBench(self.workspace, lambda: self.dataset)
 
+    @cached_property
+    def judging(self) -> JudgeBench:
+        """The judge and the policies (see `JudgeBench`)."""
+        return JudgeBench(self.workspace, lambda: self.dataset, lambda: self.lookup.people, self.generator, self._listed)
+
     @property
     def sids(self) -> Sids:
         """Looking into the semantic IDs (see `Sids`); needs no model.
@@ -316,15 +322,9 @@ class Workbench:
         table["sid"] = [prefix_name(sids[row]) for row in fused["item"]]
         levels = int(fused["prefix"].map(lambda name: len(parse_prefix(name))).max()) if len(fused) else 1
         names = self.prefixes(levels)
-        table["why"] = explain.why(
-            fused["item"].tolist(),
-            fused["prefix"].tolist(),
-            fused["phi"].tolist(),
-            self.dataset.items,
-            self.lookup.people.resolve(request).history,
-            names,
-            dated=request.history is None,
-        )
+        past = self.lookup.people.resolve(request).history
+        table["why"] = explain.why(fused["item"].tolist(), fused["prefix"].tolist(), fused["phi"].tolist(), self.dataset.items, past, names,
+                                   dated=request.history is None)  # fmt: skip
         return table
 
 

@@ -38,7 +38,7 @@ from backend.settings import JudgeSettings
 from backend.workspace import Workspace
 
 PROXY = "proxy labels: what households bought later in the training period, not opinions of people"
-_METHODS = {"group-relative": fit_group_relative, "Bradley-Terry": fit_bradley_terry}
+FITTED_BY = {"group-relative": fit_group_relative, "Bradley-Terry": fit_bradley_terry}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def make_judge(
     pairs, pairs_held = (_pairs(part, used, settings.pairs, seed) for part in (train, measured))
     if votes is not None:
         pairs = pairs.with_more(votes)
-    weights = {name: fit_weights(pairs, settings.weights, seed) for name, fit_weights in _METHODS.items()}
+    weights = {name: fit_weights(pairs, settings.weights, seed) for name, fit_weights in FITTED_BY.items()}
     alone = {f"{name} alone": _only(name, train.about.shape[1]) for name in used}
     found = measure_weights(pairs_held, {**weights, **alone}, seed)
     with workspace.write("judge", own, seed) as stage:

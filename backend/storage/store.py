@@ -152,6 +152,13 @@ class Store:
         """All votes, oldest first: id · shopper (hash) · item_a · item_b · winner (None = neither) · context (JSON text) · created."""
         return self._frame(select(schema.vote).order_by(schema.vote.c.id))
 
+    def vote_counts(self) -> tuple[int, int, int]:
+        """How many votes there are, how many of them are for one of the two items, and of how many households."""
+        own = schema.vote.c
+        with transaction(self._engine) as connection:
+            row = connection.execute(select(func.count(), func.count(own.winner), func.count(own.shopper.distinct()))).one()
+        return int(row[0]), int(row[1]), int(row[2])
+
     def undo_vote(self, vote: int) -> bool:
         """Take a vote back; whether there was one with this id."""
         return self._delete(schema.vote, schema.vote.c.id == vote)

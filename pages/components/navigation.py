@@ -10,13 +10,14 @@ from streamlit.navigation.page import Page
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW, RECOMMEND = PAGES / "overview.py", PAGES / "recommend.py"
 SEMANTIC_IDS, LATENT_SPACE = PAGES / "semantic_ids.py", PAGES / "latent_space.py"
-FUSION, EVIDENCE = PAGES / "fusion.py", PAGES / "evidence.py"
+FUSION, JUDGE, EVIDENCE = PAGES / "fusion.py", PAGES / "judge.py", PAGES / "evidence.py"
 QUESTIONS = {  # title → what the page answers; shown in the sidebar and under the title
     "Overview": "What do I have here, and is it any good?",
     "Recommend": "What does the model propose, and by which path?",
     "Semantic IDs": "Do the codes mean something?",
     "Latent space": "What lies near what, and in which sense?",
     "Fusion": "Which weighting serves my goal, and what does it cost?",
+    "Judge": "Would this user like it, why, and does training on that pay?",
     "Evidence": "What was measured, by which command?",
 }
 ABOUT = {
@@ -30,6 +31,9 @@ ABOUT = {
     "a generation.",
     "Fusion": "Move the weights of step 3: every evaluation example is ranked again at once, and each task's metrics are compared with a "
     "reference. Search for the best trade-off on validation, then report the chosen setting once on test.",
+    "Judge": "Vote between two items for a household, then see what the judge says of them: four aspects with the evidence they cite, and this "
+    "household's weights. See which rollouts the judge may speak on, how the trained policies fared, and what the judge's calls cost. "
+    "The judge speaks at training time only; no recommendation asks it.",
     "Evidence": "Every figure comes from a file that a command wrote; command, commit, date, machine, seed and n stand beside it. "
     "What was not measured yet says so, with the command that measures it.",
 }
@@ -41,6 +45,7 @@ HINTS = {  # what to try first; shown under the title until it is put away
     "Semantic IDs": "Click a branch of the tree to see what it holds; then edit the title of an item below and watch its code change.",
     "Latent space": "Search an item to fly to it, then click its neighbours; draw a lasso around a cloud to get it as a table.",
     "Fusion": "Drag one slider and watch every task's metrics move against the reference; grey is where they stood.",
+    "Judge": "Press ← or → for the item that suits the household better, space for neither; what the judge says stands below once you voted.",
     "Evidence": "Hover a dot for its interval and n. Every chart has its table, the command that made it, and a download.",
 }
 
@@ -70,6 +75,7 @@ def pages() -> dict[str, list[Page]]:
             st.Page(SEMANTIC_IDS, title="Semantic IDs", icon=":material/account_tree:"),
             st.Page(LATENT_SPACE, title="Latent space", icon=":material/bubble_chart:"),
             st.Page(FUSION, title="Fusion", icon=":material/tune:"),
+            st.Page(JUDGE, title="Judge", icon=":material/balance:"),
             st.Page(EVIDENCE, title="Evidence", icon=":material/fact_check:"),
         ],
     }

@@ -199,6 +199,10 @@ class FakeGenerator:
             {"JustForYou": 0.9, "Discover": 0.1},
         )
 
+    def generate(self, shopper: Any, instruction: str, settings: FusionSettings, allowed: np.ndarray, **_: Any) -> Trace:
+        """A list for a shopper that was made by hand."""
+        return self.recommend(Request(instruction=instruction, profile=shopper.profile, fusion=settings))
+
     def _subsets(self, kept: pd.DataFrame, legal: np.ndarray, rng: np.random.Generator, sigma: float,
                  fusion: FusionSettings) -> pd.DataFrame:  # fmt: skip
         parts = []
