@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from backend.data import schema as c
 from backend.data.history import distinct
@@ -25,6 +24,7 @@ from backend.evaluation.baselines import fit
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.intervals import intervals
 from backend.evaluation.protocol import evaluate
+from backend.frames import plain
 from backend.generation.constrained import Found, rank_items
 from backend.generation.jd import JdGenerator, load_jd_generator
 from backend.instructions.measure import Share
@@ -150,16 +150,10 @@ def evaluate_jd(
         "others": [one.name for one in asked],
         "settings": {name: generator.settings.model_dump(mode="json") for name, generator in models},
         "steps": workspace.stage("jd").metrics.get("steps"),
-        "results": _plain(kept),
-        "differences": _plain(against[against["recommender"].isin([one.name for one in asked])]),
+        "results": plain(kept),
+        "differences": plain(against[against["recommender"].isin([one.name for one in asked])]),
         "rows": rows,
     }
-
-
-def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: five digits, None for what is not defined."""
-    rounded = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(key): round(value, 5) if isinstance(value, float) else value for key, value in row.items()} for row in rounded]
 
 
 def _beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:
