@@ -82,10 +82,12 @@ examples:
   python -m backend evaluate --workspace workspaces/mine --split validation
   python -m backend evaluate --workspace workspaces/mine --compare smollm2=workspaces/smollm2
   python -m backend evaluate --workspace workspaces/mine --split test --limit 200 --json
-  python -m backend evaluate --workspace workspaces/mine --recipe jd --split validation""",
+  python -m backend evaluate --workspace workspaces/mine --recipe jd --split validation
+  python -m backend evaluate --workspace workspaces/mine --recipe sgrec --arm a2po""",
     )
     evaluate.add_argument("--split", choices=("validation", "test"), default="test", help="which window of time (default: test)")
     evaluate.add_argument("--recipe", choices=RECIPES, default="sigma", help="whose figures (default: sigma)")
+    evaluate.add_argument("--arm", metavar="NAME", help="recipe sgrec: whose weights (default: the chosen arm, a2po)")
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N households, for a first look")
     evaluate.add_argument(
         "--tune", action="store_true",
@@ -108,6 +110,7 @@ examples:
   python -m backend recommend --instruction "something for breakfast under $4"
   python -m backend recommend --user 1228 --instruction "surprise me" --top 20 --seen hide
   python -m backend recommend --instruction "a treat" --category "Ice cream" --max-price 3.50 --json
+  python -m backend recommend --workspace workspaces/mine --recipe sgrec --instruction "my weekly shop"
   python -m backend recommend --instructions wishes.txt --json      (one instruction a line in, one JSON object a line out)""",
     )
     recommend.add_argument("--user", metavar="ID", help="the household (default: a fixed example; `info` shows more)")
@@ -115,6 +118,7 @@ examples:
     text.add_argument("--instruction", metavar="TEXT", help="what is wished for")
     text.add_argument("--instructions", metavar="FILE", help="a text file with one instruction a line")
     recommend.add_argument("--recipe", choices=RECIPES, default="sigma", help="which model to ask (default: sigma)")
+    recommend.add_argument("--arm", metavar="NAME", help="recipe sgrec: whose weights (default: the chosen arm, a2po)")
     recommend.add_argument("--top", type=int, default=10, metavar="N", help="length of the list (default: 10)")
     recommend.add_argument("--category", metavar="NAME", help="only items of this category or department")
     recommend.add_argument("--max-price", metavar="PRICE", help="only items up to this price: 5, $3.50, “80 cents”")

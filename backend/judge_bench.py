@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from backend.answers import Comparison, Recommendation
 from backend.data import schema as s
 from backend.errors import RequestError
 from backend.generation.request import Request
@@ -70,9 +69,8 @@ class JudgeBench:
         self.workspace, self._dataset, self._people, self._generator, self._listed = workspace, dataset, people, generator, listed
         self._ballots = Ballots(dataset, people, generator, listed)
         self._judge: tuple[str, OpenJudge] | None = None
-        self._policy: tuple[str, Generator] | None = None
         self._worth: tuple[str, npt.NDArray[np.floating]] | None = None
-        self._locks = {name: Lock() for name in ("judge", "policy")}
+        self._opening = Lock()
 
     # what is there -----------------------------------------------------------------------------------------------------
 
@@ -87,7 +85,7 @@ class JudgeBench:
         Raises:
             WorkspaceError: missing, stale or damaged.
         """
-        with self._locks["judge"]:
+        with self._opening:
             made = self.workspace.fresh_stage("judge").fingerprint
             if self._judge is None or self._judge[0] != made:
                 from backend.judge.making import load_judge
@@ -270,41 +268,6 @@ class JudgeBench:
         return self.workspace.stage("policy").table("curves")
 
     # before and after --------------------------------------------------------------------------------------------------
-
-    @property
-    def policy_ready(self) -> bool:
-        """Whether the policy's model is loaded."""
-        return self._policy is not None
-
-    def policy(self) -> Generator:
-        """A generator with the weights of the stage's chosen arm; loaded once, and again when it was trained again.
-
-        Raises:
-            WorkspaceError: missing, stale or damaged.
-        """
-        with self._locks["policy"]:
-            made = self.workspace.fresh_stage("policy").fingerprint
-            if self._policy is None or self._policy[0] != made:
-                from backend.alignment.training import load_policy
-                from backend.generation.generator import Generator
-
-                dataset = self._dataset()
-                names = self.workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-                self._policy = made, Generator(load_policy(self.workspace, dataset), dataset, names)
-            return self._policy[1]
-
-    def compared(self, before: Recommendation, request: Request) -> Comparison:
-        """A list of the model, and the policy's list for the same request.
-
-        Raises:
-            RequestError: the request cannot be served.
-            WorkspaceError: there is no policy.
-        """
-        trace = self.policy().recommend(request)
-        after = Recommendation(
-            self._listed(trace, request), trace, trace.request.get("reading") or {}, trace.timings_ms, tuple(trace.notes)
-        )
-        return Comparison.of(before, after)
 
     def worth(self, items: npt.NDArray[np.integer]) -> npt.NDArray[np.floating]:
         """Dollars that the shop keeps when one line of an item sells: a proxy, since the data holds no costs (see `alignment.rewards`).

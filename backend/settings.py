@@ -158,6 +158,8 @@ class FusionSettings(Frozen):
         1.0, ge=0, le=2, exclude_if=lambda s: s == 1
     )  # exponent of σ: 0 = σ plays no part, 1 = APF as in the paper
     value_weight: float = Field(0.0, ge=-2, le=2, exclude_if=lambda w: w == 0)  # exponent of the price: 1 ranks by P × price
+    # exponent of the judge's score s_hol, read by its student (S-GRec); plays no part where the workspace has no judge
+    judge_weight: float = Field(0.0, ge=0, le=4, exclude_if=lambda w: w == 0)
     diversity: float = Field(0.0, ge=0, le=1, exclude_if=lambda w: w == 0)  # λ of maximal marginal relevance; 0 = none
     repeat_hidden: float = Field(
         1.0, ge=0, le=1, exclude_if=lambda w: w == 1

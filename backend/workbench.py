@@ -20,14 +20,16 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from backend import evidence, explain, health, scores
+from backend import evidence, explain, health, opening, scores
 from backend.answers import Comparison, Recommendation
 from backend.data import schema as s
 from backend.errors import SigmascopeError, WorkspaceError
 from backend.jd_bench import JdBench
+from backend.judge.availability import why_missing
 from backend.judge_bench import JudgeBench
 from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
+from backend.sgrec_bench import SgrecBench
 from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.workspace import DEMO, Workspace
 
@@ -45,7 +47,6 @@ __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
 DatasetLoader = Callable[[Workspace], s.Dataset]
 GeneratorLoader = Callable[[Workspace, s.Dataset], Any]
-_IMPORTS = threading.Lock()
 
 
 class Workbench:
@@ -60,7 +61,10 @@ class Workbench:
     def __init__(self, workspace: Workspace, dataset_loader: DatasetLoader | None = None,
                  generator_loader: GeneratorLoader | None = None) -> None:  # fmt: skip
         self.workspace = workspace
-        self._load_dataset, self._load_generator = dataset_loader or _open_dataset, generator_loader or _open_generator
+        self._load_dataset, self._load_generator = (
+            dataset_loader or opening.open_dataset,
+            generator_loader or opening.open_generator,
+        )
         # loading is done once, by whoever comes first; two locks, because a page that needs tables must not wait for the model
         self._dataset_lock, self._generator_lock = threading.Lock(), threading.Lock()
         self._dataset: s.Dataset | None = None
@@ -265,6 +269,15 @@ class Workbench:
         """The judge and the policies (see `JudgeBench`)."""
         return JudgeBench(self.workspace, lambda: self.dataset, lambda: self.lookup.people, self.generator, self._listed)
 
+    @cached_property
+    def sgrec(self) -> SgrecBench:
+        """The third recipe (see `SgrecBench`)."""
+        return SgrecBench(self.workspace, lambda: self.dataset, Workbench)
+
+    def judge_missing(self, lab: FusionLab | None = None) -> str:
+        """Why the judge's score cannot be weighed into the fusion (of a lab's stored examples); "" where it can."""
+        return why_missing(self.workspace, None if lab is None else lab.cases.judged)
+
     @property
     def sids(self) -> Sids:
         """Looking into the semantic IDs (see `Sids`); needs no model.
@@ -273,7 +286,7 @@ class Workbench:
             WorkspaceError: grounding or tokens are missing, damaged or stale.
         """
         if self._sids is None:
-            _import_heavy()
+            opening.import_heavy()
             from backend.sids import Sids
 
             self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events)
@@ -326,23 +339,3 @@ class Workbench:
         table["why"] = explain.why(fused["item"].tolist(), fused["prefix"].tolist(), fused["phi"].tolist(), self.dataset.items, past, names,
                                    dated=request.history is None)  # fmt: skip
         return table
-
-
-def _import_heavy() -> None:
-    """Import the heavy libraries in one thread at a time: packages that import themselves in a circle (scikit-learn) fail in two at once."""
-    with _IMPORTS:
-        import backend.generation.generator
-        import backend.sids  # noqa: F401
-
-
-def _open_dataset(workspace: Workspace) -> s.Dataset:
-    from backend.data.store import open_dataset
-
-    return open_dataset(workspace)
-
-
-def _open_generator(workspace: Workspace, dataset: s.Dataset) -> Any:
-    _import_heavy()
-    from backend.generation.generator import load_generator
-
-    return load_generator(workspace, dataset)

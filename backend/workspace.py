@@ -9,18 +9,15 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from backend.disk import disk_error
 from backend.errors import WorkspaceError
 
 SCHEMA_VERSION = 3  # 2: names in the item store, demands in the model; 3: the trend in the item store
@@ -327,32 +325,6 @@ class Workspace:
                 pass
         except OSError as error:
             raise disk_error(error, self.path) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`; it takes the place of `path` when the block ends without an error: whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # two may write the same at once
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def disk_error(error: OSError | SafetensorError, path: Path) -> WorkspaceError:
-    """An operating-system error in a user's words. safetensors wraps its own; the number stands in the text."""
-    if isinstance(error, OSError):
-        number, reason = error.errno, error.strerror or str(error)
-    else:
-        found = re.search(r"os error (\d+)", str(error))
-        number, reason = (int(found[1]) if found else None), str(error)
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return WorkspaceError("the disk is full", str(path), "free some space or name another folder")
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WorkspaceError("this folder cannot be written", str(path), "name a folder that you may write to")
-    return WorkspaceError(f"the folder cannot be used: {reason}", str(path), "name another folder")
 
 
 def _damaged(stage: str, path: Path, error: Exception) -> WorkspaceError:

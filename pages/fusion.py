@@ -25,7 +25,7 @@ def body(bench: Workbench) -> None:
         with st.container(key="lab-main"):
             left, middle, right = st.columns([0.21, 0.46, 0.33], gap="medium")
         with left:
-            fusion_controls.panel(default)
+            fusion_controls.panel(default, bench.judge_missing(lab))
         setting, base = fusion_form.now(default), reference(default)
         fusion_form.publish(setting, default)
         now, before = lab.score(setting), lab.score(base.model_copy(update={"top": setting.top}))

@@ -7,7 +7,8 @@ import streamlit as st
 from backend import figures
 from backend.generation.request import Request
 from backend.workbench import Recommendation, Workbench
-from pages.components import ask, chips, compare, form, jd_view, shopper, state
+from pages.components import ask, chips, compare, form, jd_view, sgrec_view, shopper, state
+from pages.components import recipe as recipes
 from pages.components.navigation import QUESTIONS
 from pages.components.steps import Steps
 from pages.components.style import header
@@ -16,14 +17,18 @@ from pages.components.text import duration, md
 header("Recommend", QUESTIONS["Recommend"])
 
 
-def answer(bench: Workbench, asked: Request, steps: Steps) -> Recommendation:
-    """The recommendation; kept while nothing of the request changes, so that other clicks do not compute it again."""
-    key = asked.model_dump_json()
-    kept = st.session_state.get("answer")
+def answer(bench: Workbench, asked: Request, steps: Steps, version: str = "") -> Recommendation:
+    """The recommendation; kept while nothing of the request changes, so that other clicks do not compute it again.
+
+    Args:
+        version: what else it depends on; "" = the first recipe.
+    """
+    place, key = "sgrec-answer" if version else "answer", asked.model_dump_json() + version
+    kept = st.session_state.get(place)
     if kept is None or kept[0] != key:
         steps.start()
         kept = (key, bench.recommend(asked, steps.on_step))
-        st.session_state["answer"] = kept
+        st.session_state[place] = kept
     return kept[1]
 
 
@@ -63,7 +68,9 @@ with state.guard():
         if forced and st.button(f"forced prefix {forced}: let go", icon=":material/close:", key="release"):
             st.session_state["forced"] = None
             st.rerun()
-        recipe = jd_view.switch()
+        recipe = recipes.switch()
+        policy = recipe == form.SGREC and bench.sgrec.there
+        arm = sgrec_view.pick(bench) if policy else ""
         legend = st.container()
     asked = form.request(defaults, stock)
     params = form.publish(asked, defaults)
@@ -76,16 +83,22 @@ with state.guard():
         else:
             jd_view.missing(bench)
         st.stop()
-    if not bench.ready:
+    if recipe == form.SGREC and not policy:
+        sgrec_view.missing(bench)
+        st.stop()
+    if not policy and not bench.ready:
         with st.spinner("The model is being loaded; this happens once."):
             bench.generator()
-    steps = Steps(bench)
-    result = answer(bench, asked, steps)
+    answering, version = (sgrec_view.loaded(bench, arm), sgrec_view.version(bench, arm)) if policy else (bench, "")
+    steps = Steps(answering)
+    result = answer(answering, asked, steps, version)
     ask.understood(understood, result.reading)
     colours = figures.department_colours(bench.departments())
     present = [name for name in colours if name in set(result.items["department"])]
     legend.html(chips.legend(present, colours))
     steps.finish(result)
     footer(bench, asked, result, params)
-    compare.section(bench, asked, result)
+    if policy:
+        sgrec_view.beside(bench, asked, result, arm)
+    compare.section(answering, asked, result, version)
 st.caption("Suggestions and the queries that the model learned from are synthetic; shoppers are anonymous households.")

@@ -62,3 +62,13 @@ def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(built, folder)
     assert main(["train", "--workspace", str(folder), *SETTINGS]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def aligned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained workspace with a judge and policies too; two arms. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("aligned") / "workspace"
+    shutil.copytree(trained, folder)
+    arms = ["--set", 'policy.arms=["business only","a2po"]', "--set", "policy.lr=0.01"]
+    assert main(["train", "--recipe", "sgrec", "--workspace", str(folder), "--preset", "tiny", *arms]) == 0
+    return folder

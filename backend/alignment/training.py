@@ -35,6 +35,7 @@ from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.data.split import MIN_TRAINED, Split, split, with_past
 from backend.data.store import dataset_settings, open_dataset
+from backend.disk import disk_error, replacing
 from backend.errors import RequestError, WorkspaceError
 from backend.evaluation import metrics
 from backend.evaluation.cases import Case, build_cases
@@ -46,7 +47,7 @@ from backend.model.loading import load_model
 from backend.model.sigma import SigmaModel
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import JudgeSettings, PolicySettings
-from backend.workspace import Workspace, disk_error, provenance, replacing
+from backend.workspace import Workspace, provenance
 
 START_ARM = "sft"
 _TRAINING_STATISTICS = ("kl", "business", "semantic", "dead", "judged", "agreement", "coefficient")
@@ -104,8 +105,9 @@ def align(
         rows = arm_rows(runs)
         stage.metrics = {"labels": PROXY, "split": "validation", "seeds": list(settings.seeds), "rows": rows}
         stage.table("curves", pd.concat([run.curve.assign(arm=run.arm, seed=run.seed) for run in runs], ignore_index=True))
-        chosen = folder / f"{_slug(settings.chosen)}-{settings.seeds[0]}.safetensors"
-        shutil.copy(chosen, stage.path / "policy.safetensors")
+        for arm in {*settings.arms, settings.chosen} - {START_ARM}:  # of the first seed
+            weights = folder / f"{_slug(arm)}-{settings.seeds[0]}.safetensors"
+            shutil.copy(weights, stage.path / weights_file(arm, settings.chosen))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -256,14 +258,33 @@ def result(workspace: Workspace) -> dict[str, Any]:
             "labels": stage.metrics["labels"], "settings": stage.manifest["settings"], "rows": stage.metrics["rows"]}  # fmt: skip
 
 
-def load_policy(workspace: Workspace, dataset: Dataset) -> SigmaModel:
-    """The model of a workspace with the weights of its chosen arm.
+def weights_file(arm: str, chosen: str) -> str:
+    """Name of the file in the stage that holds an arm's weights; the start has none."""
+    return "policy.safetensors" if arm == chosen else f"arm-{_slug(arm)}.safetensors"
+
+
+def load_policy(workspace: Workspace, dataset: Dataset, arm: str | None = None) -> SigmaModel:
+    """The model of a workspace with the weights of an arm.
+
+    Args:
+        arm: None = the chosen one; "sft" is the model as it was.
 
     Raises:
+        RequestError: no such arm, or the stage does not hold its weights.
         WorkspaceError: a stage is missing, stale or damaged, or the weights are of another model.
     """
-    stage, model = workspace.fresh_stage("policy"), load_model(workspace, dataset)
-    path = stage.path / "policy.safetensors"
+    stage = workspace.fresh_stage("policy")
+    settings = stage.manifest["settings"]
+    arm = arm or settings["chosen"]
+    if arm not in ARMS:
+        raise RequestError(f"unknown arm {arm[:40]!r}", "arm", f"choose among: {', '.join(ARMS)}")
+    path = stage.path / weights_file(arm, settings["chosen"])
+    if arm != START_ARM and arm not in (*settings["arms"], settings["chosen"]):
+        mend = "train it again with this arm in policy.arms"
+        raise RequestError(f"the stage policy holds no weights of the arm {arm!r}", str(stage.path), mend)
+    model = load_model(workspace, dataset)
+    if arm == START_ARM:
+        return model
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:

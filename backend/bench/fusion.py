@@ -23,6 +23,7 @@ SIZES = ((2000, 1000), (2000, 250), (8000, 1000))
 MOVES: dict[str, dict[str, float]] = {
     "model": {},  # prefixes, cosines, priors
     "model + value": {"value_weight": 0.3},
+    "model + value + judge": {"value_weight": 0.3, "judge_weight": 1.0},
     "model + value + diversity": {"value_weight": 0.3, "diversity": 0.3},
     "model, prefix weight 0": {"prefix_weight": 0.0},  # the dearest: no prefix can be left out
 }
@@ -98,7 +99,8 @@ def invented(examples: int, candidates: int, seed: int = 7, items: int = 5700, s
         code=np.tile(np.arange(_BEAMS, dtype=np.int16), (n, 1)), rest=np.zeros((n, _BEAMS), np.float32), tail=tail,
         scaled=np.full(n, 5.0, np.float32), offsets=starts(sizes.ravel()), item=item,
         cos=rng.integers(-12000, 32767, m, dtype=np.int16), repeat=np.where(held, rng.integers(0, 32767, m), 0).astype(np.int16),
-        popularity=rng.integers(-32767, 32767, m, dtype=np.int16), bought=held, scale=np.tile(np.array([1, 5, 2], np.float32) / 32767, (n, 1)),
+        popularity=rng.integers(-32767, 32767, m, dtype=np.int16), judge=np.random.default_rng(seed + 1).integers(-32767, 0, m, dtype=np.int16),
+        bought=held, judged="invented", scale=np.tile(np.array([1, 5, 2, 1.5], np.float32) / 32767, (n, 1)),
         target=item[wanted], target_offsets=starts(targets), target_bought=held[wanted],
     )  # fmt: skip
     vectors = rng.normal(size=(items, _WIDTH)).astype(np.float32)

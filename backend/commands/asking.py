@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from backend.bars import cell, show, table, write_json
-from backend.commands.options import known_recipe
+from backend.commands.options import check_arm
 from backend.errors import RequestError
 from backend.progress import CancelToken
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from backend.generation.request import Request
     from backend.workbench import Recommendation, Workbench
 
+_NEEDED = {  # stages, by recipe
+    "sigma": ("grounding", "tokens", "model"), "jd": ("grounding", "jd"), "sgrec": ("grounding", "tokens", "model", "policy"),
+}  # fmt: skip
 MAX_LINES = 100_000  # of an --instructions file
 MAX_BYTES = 64 << 20
 
 
 def recommend(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     """`recommend`: one list for each instruction. Everything that can be wrong is checked before the model is loaded."""
-    known_recipe(args.recipe)
+    check_arm(args)
     texts = [args.instruction] if args.instruction is not None else _lines(args.instructions)
     _check_texts(texts, args.instructions)
     from backend.workbench import Workbench
@@ -32,6 +35,8 @@ def recommend(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> Non
     if args.recipe == "jd":
         _recommend_jd(bench, requests, args.json, out, cancel)
         return
+    if args.recipe == "sgrec":
+        bench = bench.sgrec.bench(args.arm)
     bench.generator()  # loaded before the clock of the first request runs
     for request in requests:
         cancel.check()
@@ -111,7 +116,7 @@ def _requests(bench: Workbench, texts: Sequence[str], args: argparse.Namespace) 
         fusion = type(bench.fusion())(**{**bench.fusion().model_dump(), "top": args.top})
     except ValidationError as error:
         raise RequestError(f"{args.top} is no length of a list", "--top", "give a number from 1 to 1000") from error
-    for name in ("grounding", "jd") if args.recipe == "jd" else ("grounding", "tokens", "model"):
+    for name in _NEEDED[args.recipe]:
         bench.workspace.fresh_stage(name)
     user = bench.example_shopper() if args.user is None else args.user
     people = bench.lookup.people

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from backend.bars import bars, show, write_json
 from backend.commands.aligning import align
 from backend.commands.looking import stage_table
-from backend.commands.options import LATER, known_recipe, settings_of
+from backend.commands.options import LATER, settings_of
 from backend.errors import RequestError
 from backend.progress import CancelToken
 
@@ -41,7 +41,6 @@ def train(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     if args.recipe == "sgrec":
         align(args, out, cancel)
         return
-    known_recipe(args.recipe)
     settings = settings_of(args)
     from backend.data.store import dataset_settings
     from backend.workspace import Workspace

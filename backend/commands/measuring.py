@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from backend.bars import bars, cell, short, show, table, write_json
-from backend.commands.options import LATER, check_limit, known_recipe
+from backend.commands.options import LATER, check_arm, check_limit
 from backend.errors import RequestError
 from backend.progress import CancelToken
 
@@ -19,7 +19,7 @@ def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None
     """`evaluate`: the figures of the model and the baselines."""
     from backend.workspace import Workspace
 
-    known_recipe(args.recipe)
+    check_arm(args)
     check_limit(args.limit)
     others = []
     for text in args.compare:
@@ -30,6 +30,9 @@ def evaluate(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None
     workspace = Workspace.open(args.workspace)
     if args.recipe == "jd":
         _evaluate_jd(args, out, cancel, workspace, others)
+        return
+    if args.recipe == "sgrec":
+        _evaluate_sgrec(args, out, cancel, workspace, others)
         return
     for one in (workspace, *(other for _, other in others)):
         for stage in ("dataset", "grounding", "tokens", "model"):
@@ -70,6 +73,32 @@ def _evaluate_jd(
         "",
         table(sides, rows, "beams and translations"),
     )
+
+
+def _evaluate_sgrec(
+    args: argparse.Namespace, out: TextIO, cancel: CancelToken, workspace: Workspace, others: Sequence[tuple[str, Workspace]]
+) -> None:
+    """The figures of a policy arm beside its start."""
+    if others:
+        raise RequestError("the recipe sgrec is compared with its own start", "--compare", "leave it out")
+    workspace.fresh_stage("policy")
+    from backend.alignment.evaluating import evaluate_arm
+
+    with bars() as report:
+        measured = evaluate_arm(workspace, args.arm, args.split, report, cancel, limit=args.limit)
+    if args.json:
+        write_json(out, measured)
+        return
+    wanted = ("hr", "ndcg", "recall", "value")
+    headline = [row for row in measured["results"] if row["slice"] == "all" and row["k"] == 10 and row["metric"] in wanted]
+    against = [row for row in measured["differences"] if row["k"] == 10 and row["metric"] in wanted]
+    sides = {"task": "left", "view": "left", "at 10": "left", "arm minus start": "right", "95 % interval": "right", "n": "right"}
+    rows = [
+        [row["task"], row["view"], row["metric"], f"{row['diff']:+.4f}", f"{row['low']:+.4f} to {row['high']:+.4f}", row["n"]]
+        for row in against
+    ]
+    title = f"{args.split} split, one fusion for both, 95 % bootstrap intervals"
+    show(out, _headline(headline, title), "", table(sides, rows, "paired differences"))
 
 
 def _headline(results: Sequence[Mapping[str, Any]], title: str) -> Any:

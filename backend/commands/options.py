@@ -14,10 +14,12 @@ from backend.settings import Settings, load_preset, merged
 LATER = "it comes with a later release; see CHANGELOG.md"
 
 
-def known_recipe(recipe: str) -> None:
-    """Raise `RequestError` for a recipe that is not there yet."""
-    if recipe not in ("sigma", "jd"):
-        raise RequestError(f"the recipe {recipe!r} is not there yet", "--recipe", LATER)
+def check_arm(args: argparse.Namespace) -> None:
+    """Raise `RequestError` for an arm of a recipe that has none."""
+    if args.arm is not None and args.recipe != "sgrec":
+        raise RequestError(
+            f"the recipe {args.recipe} has no arms", f"--arm {args.arm[:40]}", "leave it out, or add --recipe sgrec"
+        )
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -19,6 +19,7 @@ from backend.data.record import Record, basket_ordinals
 from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
 from backend.generation.generator import Generator
+from backend.generation.judged import Moment, log_shares
 from backend.generation.runner import PromptState, asked, first_code, log_softmax, nearness
 from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines, without_items
@@ -38,7 +39,8 @@ class Components:
         first_logits, first_prior: (n, codes) of the first code, and what the repeat prior adds to them at weight 1 (one column where ℓ = 0);
         rows: (n, K) prefix rows; rest: (n, K) log-probability of the codes after the first, -inf where there is no beam;
         cos: (n, K, L) float16, -inf where padded; weights: (n, K, 1 + terms) sureness and weights of the priors;
-        record: (n,) row of the household's record in terms: (records, n_items, terms) float16, what the priors know of each item.
+        record: (n,) row of the household's record in terms: (records, n_items, terms) float16, what the priors know of each item;
+        judge: (records, n_items) float32, what the judge's score adds at weight 1 (`judged.log_shares`); None = there is no judge.
     """
 
     index: dict[Key, int]
@@ -50,9 +52,12 @@ class Components:
     weights: np.ndarray
     record: np.ndarray
     terms: np.ndarray
+    judge: np.ndarray | None = None
 
     @classmethod
-    def empty(cls, cases: Sequence[Case], codes: int, k: int, width: int, n_items: int, terms: int) -> Components:
+    def empty(
+        cls, cases: Sequence[Case], codes: int, k: int, width: int, n_items: int, terms: int, judged: bool = False
+    ) -> Components:
         """Arrays to be filled in."""
         n = len(cases)
         records, record = np.unique([[case.user, case.start] for case in cases], axis=0, return_inverse=True)
@@ -66,6 +71,7 @@ class Components:
             np.zeros((n, k, 1 + terms), np.float32),
             record.ravel(),
             np.zeros((len(records), n_items, terms), np.float16),
+            np.zeros((len(records), n_items), np.float32) if judged else None,
         )
 
     def log_phi(self, at: Sequence[int], first_code: np.ndarray, repeat_weight: float) -> np.ndarray:
@@ -76,6 +82,10 @@ class Components:
         """
         first = log_softmax(self.first_logits[at] + repeat_weight * self.first_prior[at])  # (b, codes)
         return np.take_along_axis(first, first_code[self.rows[at]], 1) + self.rest[at]
+
+    def judged(self, at: Sequence[int], members: np.ndarray) -> np.ndarray | float:
+        """What the judge's score adds to some cases' items at weight 1. Shape: at (b,); members (b, K, L) item rows; returns (b, K, L)."""
+        return 0.0 if self.judge is None else self.judge[self.record[at][:, None, None], members]
 
 
 def key_of(case: Case) -> Key:
@@ -91,7 +101,9 @@ def compute(
     k = min(beams, len(generator.index.last.codes))
     terms = len(generator.model.listen.tasks) + len(TERMS)
     codes = generator.model.codes if generator.model.levels else 1
-    out = Components.empty(cases, codes, k, width, generator.dataset.n_items, terms)
+    judged = generator.judge is not None and not generator.judge.missing()
+    out = Components.empty(cases, codes, k, width, generator.dataset.n_items, terms, judged)
+    _judge(generator, cases, out, report, cancel)
     order = sorted(range(len(cases)), key=lambda row: len(cases[row].history))  # equal lengths together: less padding
     for begin in range(0, len(order), _BATCH):
         if cancel:
@@ -104,6 +116,25 @@ def compute(
             _by_beam(generator, trees, part, [cases[row] for row in part], out)
         report(Progress("components", min(begin + _BATCH, len(order)), len(order)))
     return out
+
+
+def _judge(generator: Generator, cases: Sequence[Case], out: Components, report: Report, cancel: CancelToken | None) -> None:
+    """Fill in what the judge says, once a record."""
+    if generator.judge is None or out.judge is None:
+        return
+    first = np.unique(out.record, return_index=True)[1].tolist()
+    for done, row in enumerate(first, 1):
+        if cancel:
+            cancel.check()
+        out.judge[out.record[row]] = log_shares(generator.judge.scores(moment_of(generator, cases[row])))
+        if done % _BATCH == 0 or done == len(first):
+            report(Progress("components", done, len(first), "the judge's scores"))
+
+
+def moment_of(generator: Generator, case: Case) -> Moment:
+    """When and of whom a case is asked."""
+    day = np.datetime64(int(generator.shoppers.histories.days[case.start]), "D")
+    return Moment(case.user, day, case.history, case.ages, basket_ordinals(case.ages))
 
 
 def tokens_of(generator: Generator, case: Case) -> Tokens:

@@ -29,6 +29,7 @@ from backend.evaluation.intervals import intervals
 from backend.evaluation.metrics import catalogue
 from backend.evaluation.protocol import evaluate
 from backend.evaluation.views import VIEWS
+from backend.frames import plain
 from backend.generation.constrained import Found, rank_items
 from backend.generation.jd import JdGenerator, load_jd_generator
 from backend.instructions.measure import Share
@@ -168,16 +169,10 @@ def evaluate_jd(
         "others": [one.name for one in asked],
         "settings": {name: generator.settings.model_dump(mode="json") for name, generator in models},
         "steps": workspace.stage("jd").metrics.get("steps"),
-        "results": _plain(kept),
-        "differences": _plain(against[against["recommender"].isin([one.name for one in asked])]),
+        "results": plain(kept),
+        "differences": plain(against[against["recommender"].isin([one.name for one in asked])]),
         "rows": rows,
     }
-
-
-def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: five digits, None for what is not defined."""
-    rounded = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(key): round(value, 5) if isinstance(value, float) else value for key, value in row.items()} for row in rounded]
 
 
 def _beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:

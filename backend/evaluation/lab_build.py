@@ -19,16 +19,15 @@ from backend.data import schema as c
 from backend.data.prices import log_price
 from backend.evaluation.cases import Case
 from backend.evaluation.components import Components, key_of
-from backend.evaluation.lab_cases import CANDIDATES, GROUPS, TAIL, LabCases, starts
+from backend.evaluation.lab_cases import CANDIDATES, GROUPS, LOGITS, TAIL, LabCases, starts
 from backend.generation.fusion import fuse, item_priors, sigma
 from backend.generation.generator import Generator
 from backend.generation.runner import log_softmax
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import FusionSettings
 
-PROBES: tuple[
-    tuple[dict[str, float | bool | str], float], ...
-] = (  # changes of the shipped setting (and exponent of the price) to choose by
+Probes = tuple[tuple[dict[str, float | bool | str], float], ...]
+PROBES: Probes = (  # changes of the shipped setting (and exponent of the price) to choose by
     ({}, 0.0),
     ({"repeat_weight": 0.0, "popularity_weight": 0.0}, 0.0),
     ({"popularity_weight": -1.5}, 0.0),
@@ -39,6 +38,7 @@ PROBES: tuple[
     ({"prefix_weight": 0.0}, 0.0),
     ({}, 1.0),
 )
+JUDGED: Probes = (({"judge_weight": 3.0}, 0.0),)  # further ones where there is a judge
 _CHUNK = 64
 
 
@@ -48,7 +48,8 @@ class Terms:
 
     Shape:
         first_logits, first_prior: (b, codes); code, rest: (b, K), rest -inf where there is no beam; members: (b, K, L) item rows, -1 padded;
-        cos, repeat, popularity: (b, K, L) logits: cos times the model's sureness, before σ/τ; the priors as the model weighs them; bought: (b, K, L).
+        cos, repeat, popularity: (b, K, L) logits: cos times the model's sureness, before σ/τ; the priors as the model weighs them;
+        judge: (b, K, L) what the judge's score adds at weight 1; bought: (b, K, L).
     """
 
     first_logits: np.ndarray
@@ -59,6 +60,7 @@ class Terms:
     cos: np.ndarray
     repeat: np.ndarray
     popularity: np.ndarray
+    judge: np.ndarray
     bought: np.ndarray
 
 
@@ -79,7 +81,7 @@ def terms_of(generator: Generator, components: Components, cases: Sequence[Case]
     return Terms(
         components.first_logits[at], components.first_prior[at], first_code[rows], components.rest[at], members,
         np.where(members >= 0, components.cos[at].astype(np.float32) * weights[..., :1], -np.inf), repeat, popularity,
-        held[batch, safe],
+        np.broadcast_to(np.asarray(components.judged(at, safe), np.float32), members.shape), held[batch, safe],
     )  # fmt: skip
 
 
@@ -103,12 +105,14 @@ def build(
         households: how many the whole window has, for "sample of n of N"; 0 = as many as these cases have.
     """
     price = log_price(generator.dataset)
+    judged = generator.judge.fingerprint() if generator.judge is not None and components.judge is not None else ""
+    probes = PROBES + JUDGED if judged else PROBES
     parts = []
     for start in range(0, len(cases), _CHUNK):
         if cancel:
             cancel.check()
         part = cases[start : start + _CHUNK]
-        parts.append(_thin(terms_of(generator, components, part), shipped, price, candidates))
+        parts.append(_thin(terms_of(generator, components, part), shipped, price, candidates, probes))
         report(Progress("terms", min(start + _CHUNK, len(cases)), len(cases)))
     stacked = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     sizes = stacked.pop("sizes")
@@ -133,11 +137,12 @@ def build(
         target_bought=~np.concatenate(new),
         target_offsets=starts(np.array([len(case.targets) for case in cases])),
         households={split: households or frame["user"].nunique()},
+        judged=judged,
         **stacked,
     )
 
 
-def _thin(terms: Terms, shipped: FusionSettings, price: np.ndarray, candidates: int) -> dict[str, np.ndarray]:
+def _thin(terms: Terms, shipped: FusionSettings, price: np.ndarray, candidates: int, probes: Probes) -> dict[str, np.ndarray]:
     """Candidates and tail of a chunk."""
     log_phi = _log_phi(terms, shipped.repeat_weight)
     legal = np.isfinite(terms.cos) & (terms.members >= 0) & np.isfinite(log_phi)[..., None]
@@ -146,11 +151,11 @@ def _thin(terms: Terms, shipped: FusionSettings, price: np.ndarray, candidates: 
     scaled = (spread**shipped.strength / shipped.tau).astype(np.float32)
     logits = np.where(legal, terms.cos, 0.0) * scaled[:, None, None]
     logits += shipped.repeat_weight * terms.repeat + shipped.popularity_weight * terms.popularity
-    chosen = _choose(terms, legal, shipped, price, candidates)
+    chosen = _choose(terms, legal, shipped, price, candidates, probes)
     flat: dict[str, np.ndarray] = {"item": terms.members[chosen].astype(np.int32), "bought": terms.bought[chosen]}
-    scale = np.zeros((len(logits), 3), np.float32)
+    scale = np.zeros((len(logits), len(LOGITS)), np.float32)
     at = np.nonzero(chosen)[0]
-    for place, name in enumerate(("cos", "repeat", "popularity")):
+    for place, name in enumerate(LOGITS):
         values = getattr(terms, name)
         top = np.abs(np.where(chosen, values, 0.0)).reshape(len(logits), -1).max(1)
         scale[:, place] = np.maximum(top, 1e-9) / 32767
@@ -173,12 +178,14 @@ def _log_phi(terms: Terms, repeat_weight: float) -> np.ndarray:
     return np.take_along_axis(first, terms.code, 1) + terms.rest
 
 
-def _choose(terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.ndarray, candidates: int) -> np.ndarray:
+def _choose(
+    terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.ndarray, candidates: int, probes: Probes
+) -> np.ndarray:
     """Mask of the candidates: the best under each probe, all items and new items alike; the room that is left goes to the shipped one."""
     chosen = np.zeros((len(legal), legal[0].size), bool)
-    share = candidates // (2 * len(PROBES))
+    share = candidates // (2 * len(probes))
     first: list[np.ndarray] = []
-    for update, weight in PROBES:
+    for update, weight in probes:
         setting = shipped.model_copy(update={**update, "beams": legal.shape[1]})
         for hidden, mask in ((False, legal), (True, legal & ~terms.bought)):
             own = setting.with_hidden(hidden)
@@ -186,7 +193,7 @@ def _choose(terms: Terms, legal: np.ndarray, shipped: FusionSettings, price: np.
             cos = np.where(mask, terms.cos, -np.inf)
             alive = np.where(mask.any(-1), log_phi, -np.inf)
             score = (
-                fuse(alive, cos, own, repeat=terms.repeat, popularity=terms.popularity)[0]
+                fuse(alive, cos, own, repeat=terms.repeat, popularity=terms.popularity, judge=terms.judge)[0]
                 + weight * price[np.maximum(terms.members, 0)]
             )
             score = score.reshape(chosen.shape)

@@ -22,6 +22,7 @@ from backend.settings import FusionSettings
 CANDIDATES = 1000
 GROUPS = 2  # of the tail: bought items, others
 TAIL = ("log", "c", "r", "p", "cc", "rr", "pp", "cr", "cp", "rp")  # what is kept of a group of the tail
+LOGITS = ("cos", "repeat", "popularity", "judge")  # stored terms of a candidate, in the order of their scales
 Split = Literal["validation", "test"]
 SPLITS: tuple[Split, Split] = ("validation", "test")
 
@@ -36,8 +37,8 @@ class LabCases:
         first_logits, first_prior: (n, codes) float32; code: (n, K) int16; rest: (n, K) float32, -inf where there is no beam;
         tail: (n, K, GROUPS, len(TAIL)) float32: log Σ exp(logit) of the group at the shipped setting (-inf: nobody in it), then means and
         (co)variances of cos, repeat and popularity under that softmax; scaled: (n,) σ/τ at the shipped setting;
-        offsets: (n·K + 1,) candidates of case i, beam k lie at offsets[iK + k]:offsets[iK + k + 1]; item: (m,); cos, repeat, popularity: (m,)
-        int16, times `scale` (n, 3); bought: (m,) bool;
+        offsets: (n·K + 1,) candidates of case i, beam k lie at offsets[iK + k]:offsets[iK + k + 1]; item: (m,); cos, repeat, popularity,
+        judge: (m,) int16, times `scale` (n, 4); judge is what the judge's score adds at weight 1, ≤ 0; bought: (m,) bool;
         target: item rows of the held-out basket, of case i at target_offsets[i]:target_offsets[i + 1]; target_bought: whether in its history.
     """
 
@@ -54,12 +55,14 @@ class LabCases:
     cos: np.ndarray
     repeat: np.ndarray
     popularity: np.ndarray
+    judge: np.ndarray
     bought: np.ndarray
     scale: np.ndarray
     target: np.ndarray
     target_offsets: np.ndarray
     target_bought: np.ndarray
     households: Mapping[str, int] = field(default_factory=dict)  # split → how many its whole window has
+    judged: str = ""  # fingerprint of the judge that scored the candidates; "" = none did, `judge` is nought
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -116,8 +119,8 @@ class LabCases:
 
 
 _BY_CASE = ("first_logits", "first_prior", "code", "rest", "tail", "scaled", "scale")
-_FLAT = ("item", "cos", "repeat", "popularity", "bought")
-ARRAYS = tuple(each.name for each in fields(LabCases) if each.name not in ("cases", "shipped", "households"))
+_FLAT = ("item", *LOGITS, "bought")
+ARRAYS = tuple(each.name for each in fields(LabCases) if each.name not in ("cases", "shipped", "households", "judged"))
 
 
 def starts(sizes: np.ndarray) -> np.ndarray:

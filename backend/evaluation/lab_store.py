@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from backend.disk import disk_error
 from backend.errors import WorkspaceError
-from backend.evaluation.lab_cases import GROUPS, TAIL, LabCases, starts
+from backend.evaluation.lab_cases import GROUPS, LOGITS, TAIL, LabCases, starts
 from backend.settings import FusionSettings
-from backend.workspace import StageWriter, cache_dir, disk_error
+from backend.workspace import StageWriter, cache_dir
 
 FORMAT = 1
 TABLES = ("lab_cases", "lab_codes", "lab_prefixes", "lab_candidates", "lab_targets")
@@ -83,12 +84,12 @@ def keep(lab: LabCases, fingerprint: str) -> None:
 
 def _about(lab: LabCases) -> dict[str, object]:
     return {"format": FORMAT, "shipped": lab.shipped.model_dump(), "beams": lab.beams, "codes": lab.first_logits.shape[1],
-            "households": dict(lab.households), "cases": len(lab)}  # fmt: skip
+            "households": dict(lab.households), "cases": len(lab), **({"judge": lab.judged} if lab.judged else {})}  # fmt: skip
 
 
 def _tables(lab: LabCases) -> dict[str, pd.DataFrame]:
     cases = lab.cases.assign(scaled=lab.scaled, targets=np.diff(lab.target_offsets).astype(np.int32))
-    for place, name in enumerate(("cos", "repeat", "popularity")):
+    for place, name in enumerate(_terms(lab.judged)):
         cases[f"scale_{name}"] = lab.scale[:, place]
     prefixes = {"code": lab.code.ravel(), "rest": lab.rest.ravel(), "size": np.diff(lab.offsets).astype(np.int16)}
     for group in range(GROUPS):
@@ -101,9 +102,14 @@ def _tables(lab: LabCases) -> dict[str, pd.DataFrame]:
             {"logit": lab.first_logits.ravel().astype(np.float16), "prior": lab.first_prior.ravel().astype(np.float16)}
         ),
         "lab_prefixes": pd.DataFrame(prefixes),
-        "lab_candidates": pd.DataFrame({name: getattr(lab, name) for name in ("item", "cos", "repeat", "popularity", "bought")}),
+        "lab_candidates": pd.DataFrame({name: getattr(lab, name) for name in ("item", *_terms(lab.judged), "bought")}),
         "lab_targets": pd.DataFrame({"item": lab.target, "bought": lab.target_bought}),
     }
+
+
+def _terms(judged: str) -> tuple[str, ...]:
+    """Which terms of a candidate are stored: the judge's only where there was one."""
+    return LOGITS if judged else LOGITS[:-1]
 
 
 def _assemble(tables: dict[str, pd.DataFrame], about: dict) -> LabCases:
@@ -115,6 +121,10 @@ def _assemble(tables: dict[str, pd.DataFrame], about: dict) -> LabCases:
         raise ValueError("the sizes do not add up")
     tail = [[_own(prefixes[f"{name}_{group}"], np.float32) for name in TAIL] for group in range(GROUPS)]
     own = ["user", "user_id", "start", "task", "split", "instruction"]
+    judged = str(about.get("judge", ""))
+    scale = np.zeros((n, len(LOGITS)), np.float32)
+    for place, name in enumerate(_terms(judged)):
+        scale[:, place] = cases[f"scale_{name}"]
     return LabCases(
         cases=cases[own],
         shipped=FusionSettings(**about["shipped"]),
@@ -129,12 +139,14 @@ def _assemble(tables: dict[str, pd.DataFrame], about: dict) -> LabCases:
         cos=_own(candidates["cos"], np.int16),
         repeat=_own(candidates["repeat"], np.int16),
         popularity=_own(candidates["popularity"], np.int16),
+        judge=_own(candidates["judge"], np.int16) if judged else np.zeros(len(candidates), np.int16),
         bought=_own(candidates["bought"], bool),
-        scale=_own(cases[["scale_cos", "scale_repeat", "scale_popularity"]], np.float32),
+        scale=scale,
         target=_own(targets["item"], np.int32),
         target_bought=_own(targets["bought"], bool),
         target_offsets=starts(_own(cases["targets"], np.int64)),
         households={str(name): int(n) for name, n in about["households"].items()},
+        judged=judged,
     )
 
 

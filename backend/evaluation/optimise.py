@@ -27,6 +27,7 @@ KNOBS: dict[str, tuple[float, float, bool]] = {  # name → lowest, highest, on 
     "repeat_hidden": (0.0, 1.0, False),
     "popularity_weight": (-2.0, 2.0, False),
     "value_weight": (-1.0, 1.0, False),
+    "judge_weight": (0.0, 4.0, False),
     "diversity": (0.0, 0.8, False),
 }
 MAX_TRIALS = 2000

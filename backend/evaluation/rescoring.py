@@ -1,6 +1,7 @@
 """Re-ranking many examples at once over stored terms: one compiled pass for each example, without temporaries.
 
-    score = w_φ·log φ_k + w_item·log P(i|k) + w_value·log price_i,   P(i|k) = softmax over V_k of cos·σ^s/τ + w_r·repeat + w_p·popularity
+    score = w_φ·log φ_k + w_item·log P(i|k) + w_value·log price_i + w_judge·judge_i
+    P(i|k) = softmax over V_k of cos·σ^s/τ + w_r·repeat + w_p·popularity
 
 - What a knob leaves out is not computed: prefixes beyond K are skipped, the diversity step only runs when its weight is not zero. Nor is what
   cannot matter: P(i|k) ≤ 1, so once even that would not reach the list's last place, this prefix and all behind it are left (exact).
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from backend.evaluation.lab_cases import GROUPS, TAIL, LabCases
+from backend.evaluation.lab_cases import GROUPS, LOGITS, TAIL, LabCases
 from backend.generation.diversity import POOL
 from backend.settings import FusionSettings, LabSettings
 
@@ -70,7 +71,7 @@ def rescore(
         [
             setting.prefix_weight, setting.item_weight, setting.tau, setting.strength if setting.apf else 0.0, setting.repeat_weight,
             setting.popularity_weight, setting.value_weight, setting.diversity, lab.shipped.repeat_weight, lab.shipped.popularity_weight,
-            setting.with_hidden(True).repeat_weight,
+            setting.with_hidden(True).repeat_weight, setting.judge_weight,
         ],
         np.float32,
     )  # fmt: skip
@@ -79,7 +80,7 @@ def rescore(
     )
     arguments = (
         np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(hide, np.bool_), numbers, sizes, lab.first_logits, lab.first_prior,
-        lab.code, lab.rest, lab.tail, lab.scaled, lab.offsets, lab.item, lab.cos, lab.repeat, lab.popularity, lab.bought, lab.scale,
+        lab.code, lab.rest, lab.tail, lab.scaled, lab.offsets, lab.item, lab.cos, lab.repeat, lab.popularity, lab.judge, lab.bought, lab.scale,
         np.ascontiguousarray(value, np.float32), np.ascontiguousarray(vectors, np.float32), at, score,
     )  # fmt: skip
     _spread_out(_pass, q, arguments)
@@ -103,8 +104,8 @@ def ready() -> None:
     lab = LabCases(
         cases=pd.DataFrame(), shipped=FusionSettings(), first_logits=none, first_prior=none, code=none.astype(np.int16), rest=none,
         tail=np.zeros((1, 0, GROUPS, len(TAIL)), np.float32), scaled=np.ones(1, np.float32), offsets=np.zeros(1, np.int64),
-        item=nothing.astype(np.int32), cos=nothing, repeat=nothing, popularity=nothing, bought=nothing.astype(bool),
-        scale=np.ones((1, 3), np.float32), target=nothing, target_offsets=np.zeros(2, np.int64), target_bought=nothing.astype(bool),
+        item=nothing.astype(np.int32), cos=nothing, repeat=nothing, popularity=nothing, judge=nothing, bought=nothing.astype(bool),
+        scale=np.ones((1, len(LOGITS)), np.float32), target=nothing, target_offsets=np.zeros(2, np.int64), target_bought=nothing.astype(bool),
     )  # fmt: skip
     row = np.zeros(1, np.int64)
     rescore(lab, row, row, LabSettings(), np.zeros(1), np.zeros((1, 1)))
@@ -217,11 +218,11 @@ def _apart(low, high, items, vectors, out):  # type: ignore[no-untyped-def]  # n
 
 @njit(nogil=True, fastmath=_FAST)
 def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    low, high, rows, hide, numbers, sizes, first_logits, first_prior, code, rest, tail, scaled, offsets, item, cos, repeat, popularity,  # noqa: ANN001
+    low, high, rows, hide, numbers, sizes, first_logits, first_prior, code, rest, tail, scaled, offsets, item, cos, repeat, popularity, judge,  # noqa: ANN001
     bought, scale, value, vectors, out, out_score,  # noqa: ANN001
 ):  # fmt: skip
     """Questions low … high of `rescore`."""
-    w_phi, w_item, tau, strength, w_open, w_popularity, w_value, w_near, r0, p0, w_hidden = numbers
+    w_phi, w_item, tau, strength, w_open, w_popularity, w_value, w_near, r0, p0, w_hidden, w_judge = numbers
     beams, quota, domain, pool = sizes
     top, stored = out.shape[1], code.shape[1]
     most = max(pool, top) if w_near > 0 else top
@@ -232,7 +233,7 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
     for i in range(len(offsets) - 1):
         longest = max(longest, offsets[i + 1] - offsets[i])
     logits = np.empty(longest, np.float32)
-    lift = np.float32(0.0)  # the most that the price can add to a score
+    lift = np.float32(0.0)  # the most that the price can add to a score; the judge only takes away
     for i in range(len(value)):
         lift = max(lift, w_value * value[i])
     lift += np.float32(1e-3)  # more than rounding
@@ -256,6 +257,7 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
         kept = kept_at[:n_kept]
         sharp = _spread(log_phi, kept, domain) ** strength / tau
         a, r, p = sharp * scale[row, 0], w_repeat * scale[row, 1], w_popularity * scale[row, 2]
+        u = w_judge * scale[row, 3]
         size = 0
         for k in kept:  # from the likeliest prefix on
             if size == most and w_phi * log_phi[k] + lift < best[size - 1]:
@@ -289,6 +291,8 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
             for j in range(begin, end):
                 if logits[j - begin] > -np.inf:
                     score = base + w_item * logits[j - begin] + w_value * value[item[j]]
+                    if u > 0:
+                        score += u * judge[j]
                     if direct:
                         size = _insert(best, best_at, size, most, score, j)
                     else:

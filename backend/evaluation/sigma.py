@@ -81,7 +81,8 @@ class SigmaRecommender:
         weights = stored.weights[pick]  # (b, K, 1 + terms)
         terms = stored.terms[stored.record[at][:, None, None], safe].astype(np.float32)  # (b, K, L, terms)
         price = self.generator.price[safe]
-        score, _, _ = fuse(log_phi, cos, setting, weights[..., 0], *item_priors(weights, terms), price)
+        judge = stored.judged(at, safe) if setting.judge_weight else 0.0
+        score, _, _ = fuse(log_phi, cos, setting, weights[..., 0], *item_priors(weights, terms), price, judge)
         if setting.per_prefix < score.shape[-1]:
             bar = -np.partition(-score, setting.per_prefix - 1, axis=-1)[..., setting.per_prefix - 1 : setting.per_prefix]
             score = np.where(score >= bar, score, -np.inf)

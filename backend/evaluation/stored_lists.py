@@ -18,12 +18,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from backend.disk import disk_error
 from backend.evaluation import metrics
 from backend.evaluation.baselines.base import Recommender
 from backend.evaluation.cases import Case
 from backend.evaluation.views import view_cases
 from backend.progress import CancelToken, Progress, Report, silent
-from backend.workspace import disk_error
 
 LENGTH = max(metrics.KS)
 

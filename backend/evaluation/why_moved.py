@@ -21,7 +21,7 @@ from backend.frames import records
 from backend.generation.diversity import POOL
 from backend.settings import LabSettings
 
-TERMS = ("prefix", "cosine", "repeat", "popularity", "rivals", "value", "diversity")
+TERMS = ("prefix", "cosine", "repeat", "popularity", "rivals", "value", "judge", "diversity")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _beam(stored: LabCases, row: int, at: np.ndarray) -> np.ndarray:
 
 
 def terms_of(lab: FusionLab, row: int, at: np.ndarray, setting: LabSettings) -> np.ndarray:
-    """The terms of some candidates of a case; they sum to its score. Shape: (len(at), 6), in the order of `TERMS` without diversity."""
+    """The terms of some candidates of a case; they sum to its score. Shape: (len(at), 7), in the order of `TERMS` without diversity."""
     stored, beam = lab.cases, _beam(lab.cases, row, at)
     first = log_softmax(stored.first_logits[row] + setting.repeat_weight * stored.first_prior[row])
     log_phi = first[stored.code[row]] + stored.rest[row]
@@ -95,6 +95,7 @@ def terms_of(lab: FusionLab, row: int, at: np.ndarray, setting: LabSettings) -> 
             setting.item_weight * setting.popularity_weight * scale[2] * stored.popularity[at],
             np.zeros(len(at)),
             setting.value_weight * lab.price[stored.item[at]],
+            setting.judge_weight * scale[3] * stored.judge[at],
         ],
         1,
     )

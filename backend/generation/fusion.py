@@ -5,7 +5,8 @@
 - In log domain, with exponents as weights: score = w_φ·log φ + w_item·log P(i|k).
 - Ours: the model's priors (own repeat purchases, popularity) are logits beside cos·σ/τ, inside the softmax, as in training; their weights
   1 take them as learned, 0 leaves them out.
-- Ours too: σ to the power of a strength (0 = APF off, 1 = the paper's), and a business value: w_value·log price on top of the score.
+- Ours too: σ to the power of a strength (0 = APF off, 1 = the paper's), and on top of the score a business value, w_value·log price, and what a
+  judge says, w_judge·log s_hol (S-GRec's score, distilled; see `judged`).
 - σ's domain is a setting, since the paper leaves it open: the probabilities φ, φ renormalised over the kept prefixes, or log φ.
 - One prefix (K = 1) has no spread: σ = 1 then, which leaves the order inside it as the cosines give it.
 - Everything is batched over leading dimensions, so that one request and a whole evaluation run the same code.
@@ -70,12 +71,14 @@ def fuse(
     repeat: np.ndarray | float = 0.0,
     popularity: np.ndarray | float = 0.0,
     value: np.ndarray | float = 0.0,
+    judge: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fused scores (SIGMA eq. APF, in logs, with weights).
 
     Shape:
         log_phi: (…, K); cos: (…, K, L); sureness: (…, K) learned factor on the cosines (ours);
-        repeat, popularity: (…, K, L) logits of the priors, as the model weighs them; value: (…, K, L) log prices around nought.
+        repeat, popularity: (…, K, L) logits of the priors, as the model weighs them; value: (…, K, L) log prices around nought;
+        judge: (…, K, L) log of the judge's score as a share of its best (`judged.log_shares`).
         returns: score (…, K, L), log P(i|k) (…, K, L), σ (…,). -inf where not legal.
     """
     spread = sigma(log_phi, settings.sigma_domain) if settings.apf else np.ones(log_phi.shape[:-1], log_phi.dtype)
@@ -89,4 +92,6 @@ def fuse(
     )
     if settings.value_weight:
         score = score + settings.value_weight * value
+    if settings.judge_weight:
+        score = score + settings.judge_weight * judge
     return np.where(np.isfinite(log_item) & beam[..., None], score, -np.inf), log_item, spread

@@ -25,6 +25,7 @@ from backend.generation.diversity import POOL, spaced
 from backend.generation.filters import allowed_items
 from backend.generation.frames import prefix_frame, prompt_frame
 from backend.generation.fusion import fuse, item_priors
+from backend.generation.judged import Judged, Moment, log_shares
 from backend.generation.request import Request
 from backend.generation.runner import PromptState, Runner, nearness
 from backend.generation.shopper import Shopper, Shoppers
@@ -43,7 +44,9 @@ from backend.turns import Turns
 from backend.workspace import Workspace
 
 OnStep = Callable[[str, dict], None]
-SUBSETS = ("prefix", "item", "phi", "cos", "p_item", "sureness", "repeat", "popularity", "score", "score_without_apf")  # fmt: skip
+SUBSETS = (
+    "prefix", "item", "phi", "cos", "p_item", "sureness", "repeat", "popularity", "judge", "score", "score_without_apf",
+)  # fmt: skip
 
 
 class Generator:
@@ -53,9 +56,12 @@ class Generator:
         model: the trained model, with its item store.
         dataset: the catalogue and the households.
         name_vectors: sentence vectors of the catalogue's names, as the grounding stage stores them. Shape: (names, 384).
+        judge: scores items for `FusionSettings.judge_weight`; None = that weight plays no part.
     """
 
-    def __init__(self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None) -> None:
+    def __init__(
+        self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None, judge: Judged | None = None
+    ) -> None:
         self.model, self.dataset = model, dataset
         self.sids = model.store.sids
         self.index = PrefixIndex(self.sids, model.levels)
@@ -63,6 +69,7 @@ class Generator:
         self.runner = Runner(model)
         self.records = Records(dataset)
         self.price = log_price(dataset)
+        self.judge = judge
         self._catalogue: Catalogue | None = None
         self._name_vectors = name_vectors
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
@@ -155,7 +162,8 @@ class Generator:
         prefixes = prefix_frame(beams, self.index, forced)
         clock = ended("prefixes", prefixes, clock)
 
-        subsets, spread = self._subsets(state, beams, settings, allowed)
+        scores = self._judged(shopper, settings)
+        subsets, spread = self._subsets(state, beams, settings, allowed, scores)
         clock = ended("subsets", subsets, clock)
 
         fused = rank(subsets, to_choose_from(settings, total), self.model.store.text)
@@ -166,6 +174,8 @@ class Generator:
         fused["seen"] = fused["item"].isin(shopper.items)
         ended("fusion", fused, clock)
         notes = notes or _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
+        if settings.judge_weight and scores is None:
+            notes.append(f"the judge's weight plays no part: {self.judge.missing() if self.judge else 'no judge was opened'}")
         return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings, state.demand)
 
     def prompt(self, shopper: Shopper, instruction: str) -> tuple[Tokens, PromptState]:
@@ -173,10 +183,20 @@ class Generator:
         tokens = self.runner.tokens(shopper, instruction)
         return tokens, self.runner.prompt_state(tokens, self.records.of(shopper.items, shopper.days, shopper.steps))
 
+    def _judged(self, shopper: Shopper, settings: FusionSettings) -> np.ndarray | None:
+        """The judge's scores s_hol of all items, where they play a part. Shape: (n_items,)."""
+        if not settings.judge_weight or self.judge is None or self.judge.missing():
+            return None
+        return self.judge.scores(Moment.of(shopper))
+
     def _subsets(
-        self, state: PromptState, beams: Beams, settings: FusionSettings, allowed: np.ndarray
+        self, state: PromptState, beams: Beams, settings: FusionSettings, allowed: np.ndarray, scores: np.ndarray | None
     ) -> tuple[pd.DataFrame, float]:
-        """Steps 2 and 3 inside the kept prefixes: the M best items of each with all their scores, and σ."""
+        """Steps 2 and 3 inside the kept prefixes: the M best items of each with all their scores, and σ.
+
+        Shape:
+            scores: (n_items,) of the judge; None = they play no part.
+        """
         if not len(beams.rows):
             return pd.DataFrame(columns=SUBSETS), 1.0
         members = self.index.members[beams.rows]  # (K, L)
@@ -186,8 +206,9 @@ class Generator:
         if not self.model.settings.soft_token:
             cos = without_items(cos)
         safe = np.maximum(members, 0)
-        terms = (weights[:, 0], *item_priors(weights, state.known.terms[0].numpy()[safe]), self.price[safe])
-        _, repeat, popularity, _ = terms
+        judge = np.zeros(1) if scores is None else log_shares(scores)[safe]
+        terms = (weights[:, 0], *item_priors(weights, state.known.terms[0].numpy()[safe]), self.price[safe], judge)
+        _, repeat, popularity, *_ = terms
         score, log_item, spread = fuse(beams.log_phi, cos, settings, *terms)
         unspread = settings.model_copy(update={"apf": False})
         plain = fuse(beams.log_phi, cos, unspread, *terms)[0]
@@ -196,7 +217,8 @@ class Generator:
         rows = members[k, column]
         columns = (
             names[k], rows, np.exp(beams.log_phi[k]), cos[k, column], np.exp(log_item[k, column]),
-            weights[k, 0], repeat[k, column], popularity[k, column], score[k, column], plain[k, column],
+            weights[k, 0], repeat[k, column], popularity[k, column], np.full(len(k), np.nan) if scores is None else scores[rows],
+            score[k, column], plain[k, column],
         )  # fmt: skip
         return pd.DataFrame(dict(zip(SUBSETS, columns, strict=True))), float(spread)
 
@@ -234,8 +256,14 @@ def _shortage(found: int, wanted: int, reachable: int, prefixes: int, forced: tu
     return [f"the {prefixes} kept prefixes hold only {found} of the {reachable} items that pass the filters: raise K or M"]
 
 
-def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Generator:
+def load_generator(
+    workspace: Workspace, dataset: Dataset | None = None, judge: Judged | None = None, model: SigmaModel | None = None
+) -> Generator:
     """The generator of a workspace. From here on numpy's products take one thread in this process.
+
+    Args:
+        judge: scores items where the fusion asks for it; None = nobody does.
+        model: with other weights than the workspace's model stage (a policy's); None = that stage's.
 
     Raises:
         WorkspaceError: a stage is missing, stale, damaged, or does not fit the others.
@@ -243,6 +271,6 @@ def load_generator(workspace: Workspace, dataset: Dataset | None = None) -> Gene
     threadpool_limits(1, user_api="blas")  # its idle threads spin on after a product, and torch's would wait for them
     dataset = dataset or open_dataset(workspace)
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    generator = Generator(load_model(workspace, dataset), dataset, names)
+    generator = Generator(model or load_model(workspace, dataset), dataset, names, judge)
     generator.warm()
     return generator

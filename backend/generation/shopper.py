@@ -19,10 +19,16 @@ from backend.errors import RequestError
 from backend.generation.request import Request
 from backend.instructions.templates import profile_text
 
+_UNKNOWN = np.datetime64("NaT", "D")
+
 
 @dataclass(frozen=True)
 class Shopper:
     """Profile sentence, distinct history, and all past events for the household's record.
+
+    Attributes:
+        user: row of the household; None = a composed one.
+        day: when it is asked for, as it were.
 
     Shape:
         items, days, steps: (events,) item row, age in days, basket; oldest first.
@@ -33,6 +39,8 @@ class Shopper:
     items: np.ndarray
     days: np.ndarray
     steps: np.ndarray
+    user: int | None = None
+    day: np.datetime64 = _UNKNOWN
 
 
 _RECENT_PAUSES = 10  # pauses between baskets whose median is the usual one
@@ -74,28 +82,35 @@ class Shoppers:
         Raises:
             RequestError: unknown household or item, or a profile that is too long.
         """
-        profile = ""
+        profile, user, last, pause = "", None, self._last, self._pause
         items, steps, days = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         if request.user is not None:
             row = self.user_row(request.user)
             own = slice(int(self.histories.first[row]), int(self.histories.first[row + 1]))
             profile = str(self.profiles.iloc[row])
             items, steps, days = self.histories.items[own], self.histories.steps[own], self._ages(own)
+            user, last = row, float(self.histories.days[own][-1]) if len(days) else last
+            pause = float(days[-1]) if len(days) else self._pause
         if request.profile is not None:
-            profile = profile_text(request.profile)
+            profile, user = profile_text(request.profile), None  # its attributes are no longer those of the table
         if request.history is not None:
             items = np.array([self.item_row(item) for item in request.history], np.int64)
             steps, days = np.arange(len(items)), np.full(len(items), self._pause)
         if request.dropped:
             keep = ~np.isin(items, [self.item_row(item) for item in request.dropped])
             items, steps, days = items[keep], steps[keep], days[keep]
-        return Shopper(profile, distinct(items, days), items, days, steps)
+        return Shopper(profile, distinct(items, days), items, days, steps, user, np.datetime64(int(last + pause), "D"))
 
     def _ages(self, own: slice) -> np.ndarray:
         """Days from each event of a household to its next basket, should it keep to its usual pause."""
         days = self.histories.days[own]
         pauses = _pauses(days)[-_RECENT_PAUSES:]
         return (days[-1] - days + (np.median(pauses) if len(pauses) else self._pause)) if len(days) else days
+
+    @cached_property
+    def _last(self) -> float:
+        """The last moment of the data, in days since 1970."""
+        return float(self.histories.days.max(initial=0.0))
 
     @cached_property
     def _pause(self) -> float:

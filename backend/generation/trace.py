@@ -5,7 +5,7 @@ Columns:
     prefixes  prefix ("a17·b3") · codes (list of int) · probability (φ) · legal (items left by the filters > 0) · kept · forced ·
               n_items (legal items inside) · level
     subsets   prefix · item (row) · cos (nearness: the mean of the cosines of h and of the names said) · p_item (inside the prefix) ·
-              repeat · popularity (log priors added) · score
+              repeat · popularity (log priors added) · judge (s_hol, NaN where it plays no part) · score
     fused     rank · item (row) · prefix · phi · cos · p_item · score · rank_without_apf · seen (bought before)
 """
 

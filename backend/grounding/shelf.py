@@ -17,7 +17,8 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from backend.workspace import cache_dir, replacing
+from backend.disk import replacing
+from backend.workspace import cache_dir
 
 FOLDER = "atlas"
 _Read = TypeVar("_Read")

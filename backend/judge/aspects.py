@@ -27,6 +27,7 @@ MEANING: Mapping[str, str] = {
     "context": "does it suit this time of the year?",
 }
 LEVELS = 4
+NOBODY = -1  # row of a household that is none of the table's
 WORDS: Mapping[str, tuple[str, ...]] = {  # what each level is called
     "profile": ("foreign", "rare", "at home", "a staple"),
     "future": ("unlikely", "its category", "something close", "the item itself"),
@@ -40,7 +41,7 @@ Floats = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Situation:
-    """Whom a judge is asked about, and when. Nothing in it is later than `day`.
+    """Whom a judge is asked about, and when. Nothing in it is later than `day`; `user` may be `NOBODY`, a composed household.
 
     Shape:
         history: (events,) item rows, oldest first, with repeats; ages: (events,) days ago; steps: (events,) ordinal of the basket.

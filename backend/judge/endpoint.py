@@ -31,11 +31,12 @@ from urllib3.util.retry import Retry
 from backend.data import schema as c
 from backend.data.history import distinct
 from backend.data.schema import Dataset
+from backend.disk import replacing
 from backend.errors import RequestError
 from backend.judge.aspects import ASPECTS, LEVELS, MEANING, WORDS, Ints, Judgement, Situation
 from backend.judge.evidence import Evidence
 from backend.settings import Frozen
-from backend.workspace import cache_dir, replacing
+from backend.workspace import cache_dir
 
 URL_VARIABLE, KEY_VARIABLE, MODEL_VARIABLE = "SIGMASCOPE_JUDGE_URL", "SIGMASCOPE_JUDGE_KEY", "SIGMASCOPE_JUDGE_MODEL"
 _MAX_ANSWER = 1 << 20  # bytes

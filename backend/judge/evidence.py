@@ -18,7 +18,7 @@ from backend.data.deals import DAYS, Deals
 from backend.data.naming import PRIVATE
 from backend.data.record import OWN, Records
 from backend.data.schema import Dataset
-from backend.judge.aspects import Floats, Ints, Situation
+from backend.judge.aspects import NOBODY, Floats, Ints, Situation
 
 FACTS = (
     "times", "days", "due", "type rate", "category rate", "department rate", "text", "nearest", "behaviour", "popular", "momentum",
@@ -103,10 +103,14 @@ class Evidence:
         word = self.occasion(situation.day)
         if word in self.occasions:
             out[:, 11] = self.text[items] @ self.occasions[word]
-        out[:, 14] = self.alike[situation.user, category]
+        out[:, 14] = self._alike_of(situation)[category]
         week = int((situation.day - self.first_day).astype(int)) // DAYS
         out[:, 15] = self.deals.on_deal(week - 1)[items]  # last week's offers; this week's are not over
         return out
+
+    def _alike_of(self, situation: Situation) -> Floats:
+        """What households like this one buy; nought where nothing is known of it. Shape: (categories,)."""
+        return self.alike[situation.user] if situation.user != NOBODY else np.zeros(self.alike.shape[1], np.float32)
 
     def momentum(self, day: np.datetime64) -> Floats:
         """log of how many times its usual share each category sold in the last fortnight. Shape: (categories,)."""
@@ -141,7 +145,7 @@ class Evidence:
                 float(self.own_brand[history].mean()),
                 float(self.log_price[history].mean()),
                 np.log1p(len(history) / len(starts)),
-                float(bool(self.alike[situation.user].any())),
+                float(bool(self._alike_of(situation).any())),
             ],
             np.float32,
         )

@@ -25,10 +25,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from backend.disk import disk_error
 from backend.model.batch import Losses
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TrainSettings
-from backend.workspace import disk_error
 
 _PLAN_STEPS = 20  # steps that are timed before `max_minutes` is turned into a number of steps
 

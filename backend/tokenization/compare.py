@@ -21,11 +21,11 @@ from safetensors.numpy import save_file
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_mutual_info_score
 
+from backend.disk import replacing
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TokenSettings
 from backend.tokenization.choose import quantize
 from backend.tokenization.semantic_ids import health
-from backend.workspace import replacing
 
 METRICS = ("usage", "perplexity", "reconstruction_error", "purity", "prefixes")  # of each level of the health report
 

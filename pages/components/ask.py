@@ -10,7 +10,7 @@ import streamlit as st
 from backend.errors import RequestError
 from backend.settings import FusionSettings
 from backend.workbench import Workbench
-from pages.components import chips, fusion_presets
+from pages.components import chips, fusion_presets, judge_weight
 from pages.components.form import FUSION, category_options
 from pages.components.text import md, money
 
@@ -52,7 +52,7 @@ def panel(bench: Workbench, defaults: FusionSettings) -> tuple[Any, tuple[str, .
             with st.popover("Stock list", icon=":material/inventory_2:"):
                 stock = _stock(bench)
             with st.popover("Fusion", icon=":material/tune:"):
-                knobs(defaults)
+                knobs(defaults, bench.judge_missing())
     return understood, stock
 
 
@@ -92,8 +92,8 @@ def read_stock(raw: bytes, known: set[str]) -> tuple[str, ...]:
     return found
 
 
-def knobs(defaults: FusionSettings) -> None:
-    """Every knob of step 3, with the shipped values to return to."""
+def knobs(defaults: FusionSettings, no_judge: str = "") -> None:
+    """Every knob of step 3, with the shipped values to return to; `no_judge`: why the judge's score cannot be weighed."""
     key = "fusion_{}".format
     keep: Any = {"persist_state": "session"}
     st.toggle("Adaptive fusion (APF)", key=key("apf"), help="Off: σ = 1, the plain product of the two probabilities.", **keep)
@@ -108,6 +108,7 @@ def knobs(defaults: FusionSettings) -> None:
                 help="Factor on the repeat prior where what was bought before is hidden.", **keep)  # fmt: skip
     left.slider("σ strength", 0.0, 2.0, step=0.05, key=key("strength"), help="Exponent of σ. 0: σ plays no part.", **keep)
     right.slider("Business value", -2.0, 2.0, step=0.05, key=key("value_weight"), help="Exponent of the price.", **keep)
+    judge_weight.slider(right, key("judge_weight"), no_judge)
     left.slider("Diversity", 0.0, 1.0, step=0.05, key=key("diversity"), help="λ of maximal marginal relevance.", **keep)
     left.number_input("K prefixes", 1, 4096, key=key("beams"), **keep)
     right.number_input(

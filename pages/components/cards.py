@@ -27,6 +27,8 @@ def move(rank: int, before: float) -> str:
 def body(item: Mapping[str, Any]) -> str:
     """What stands under the title: path, price, SID chips, why, and the scores on hover."""
     scores = f"φ {three(item['phi'])} · cos {three(item['cos'])} · P {three(item['p_item'])} · score {three(item['score'])}"
+    judged = item.get("judge")
+    scores += f" · judge {three(judged)}" if judged is not None and not pd.isna(judged) else ""
     icon = chips.symbol(chips.department_icon(str(item["department"])))
     marks = [
         f'<span class="sg-price">{esc(money(float(item["price"])))}</span>',

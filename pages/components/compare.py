@@ -14,8 +14,12 @@ from pages.components.text import three
 MODES = ["APF on and off", "Best prefix only", "Another instruction"]
 
 
-def section(bench: Workbench, asked: Request, result: Recommendation) -> None:
-    """Draw the comparison."""
+def section(bench: Workbench, asked: Request, result: Recommendation, version: str = "") -> None:
+    """Draw the comparison.
+
+    Args:
+        version: of the model that answers, beside the request.
+    """
     with st.container(border=True, key="compare"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html("<b>Compare</b>", width="content")
@@ -38,7 +42,7 @@ def section(bench: Workbench, asked: Request, result: Recommendation) -> None:
         else:
             fusion = asked.fusion.model_copy(update={"apf": not asked.fusion.apf})
             other, names = asked.model_copy(update={"fusion": fusion}), _order("with APF", "without APF", not asked.fusion.apf)
-        second = _other(bench, other)
+        second = _other(bench, other, version)
         pair = Comparison.of(result, second)
         colours = figures.department_colours(bench.departments())
         facts = [f"{pair.overlap:.0%} in both lists", _spread(names[0], result), _spread(names[1], second)]
@@ -57,10 +61,10 @@ def _spread(name: str, result: Recommendation) -> str:
     return f"{name}: {spread}, σ {three(result.trace.sigma)}"
 
 
-def _other(bench: Workbench, other: Request) -> Recommendation:
+def _other(bench: Workbench, other: Request, version: str) -> Recommendation:
     """The second list; kept for the session, so that moving about the page does not compute it again."""
     kept: dict[str, Recommendation] = st.session_state.setdefault("compared", {})
-    key = other.model_dump_json()
+    key = other.model_dump_json() + version
     if key not in kept:
         while len(kept) >= 4:
             kept.pop(next(iter(kept)))

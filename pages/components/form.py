@@ -17,7 +17,9 @@ from pages.components.link import from_params, to_params
 
 FUSION = tuple(FusionSettings.model_fields)
 PICK, COMPOSE = "Pick", "Compose"
-SIGMA, JD = "SIGMA", "JD"  # the recipes
+SIGMA, JD, SGREC = "SIGMA", "JD", "S-GRec"  # the recipes
+RECIPES = {"jd": JD, "sgrec": SGREC}  # as the link names them; none = SIGMA
+OWN = ("recipe", "arm")  # parameters of the link that are no part of the request
 
 
 def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
@@ -26,9 +28,10 @@ def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
     seen = st.session_state.get("link")
     if seen is not None and (not params or params == seen):
         return []
-    fresh, bad = from_params({name: value for name, value in params.items() if name != "recipe"}, defaults)
+    fresh, bad = from_params({name: value for name, value in params.items() if name not in OWN}, defaults)
     if "recipe" in params or seen is None:
-        st.session_state["recipe"] = JD if params.get("recipe") == "jd" else SIGMA
+        st.session_state["recipe"] = RECIPES.get(params.get("recipe", ""), SIGMA)
+        st.session_state["arm"] = params.get("arm")
     if seen is not None:  # a door of another page: only what it names changes
         named = {name: getattr(fresh, name) for name in _named(fresh, defaults)}
         if named.keys() & {"history", "profile"}:  # a composed shopper takes the place of the one in focus
@@ -136,7 +139,12 @@ def add(bench: Workbench, item_id: str) -> None:
 
 def publish(asked: Request, defaults: FusionSettings) -> dict[str, str]:
     """Put the request into the page's address; returns the parameters."""
-    params = to_params(asked, defaults) | ({"recipe": "jd"} if st.session_state.get("recipe") == JD else {})
+    params = to_params(asked, defaults)
+    named = [name for name, recipe in RECIPES.items() if recipe == st.session_state.get("recipe")]
+    if named:
+        params["recipe"] = named[0]
+    if named == ["sgrec"] and st.session_state.get("arm"):
+        params["arm"] = str(st.session_state["arm"])
     if st.query_params.to_dict() != params:
         st.query_params.from_dict(params)
     st.session_state["link"] = params

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from backend.settings import LabSettings
-from pages.components import chips, fusion_presets
+from pages.components import chips, fusion_presets, judge_weight
 from pages.components.fusion_form import LARGEST, SHORT, key, write
 from pages.components.text import three
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LABELS = {
     "prefix_weight": "prefix weight", "item_weight": "item weight", "tau": "τ", "sigma_domain": "σ over", "strength": "σ strength",
     "repeat_weight": "repeat", "repeat_hidden": "repeat where hidden", "popularity_weight": "popularity", "value_weight": "value",
+    "judge_weight": "judge",
     "diversity": "diversity", "beams": "K", "per_prefix": "M", "top": "N",
 }  # fmt: skip
 _HINT = (
@@ -24,8 +25,12 @@ _HINT = (
 )
 
 
-def panel(default: LabSettings) -> None:
-    """Draw the knobs."""
+def panel(default: LabSettings, no_judge: str = "") -> None:
+    """Draw the knobs.
+
+    Args:
+        no_judge: why the judge's score cannot be weighed; "" = it can.
+    """
     keep: Any = {"persist_state": "session"}
     with st.container(border=True, key="lab-knobs", gap="small"):
         st.html("<b>SIGMA's own</b>")
@@ -79,6 +84,7 @@ def panel(default: LabSettings) -> None:
             help="Exponent of the price. 1 ranks by expected value, P × price.",
             **keep,
         )
+        judge_weight.slider(st, key("judge_weight"), no_judge)
         st.html("<b>List</b>")
         st.slider("Diversity", 0.0, 0.9, step=0.05, key=key("diversity"),
                   help="λ of maximal marginal relevance over the grounded vectors.", **keep)  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ORDERS = {"changed most": "changed", "gained hits": "gained", "lost hits": "lost"}
 MOST = 50  # examples that can be chosen from
 TERMS = {"prefix": "prefix φ", "cosine": "cosine", "repeat": "repeat", "popularity": "popularity", "rivals": "rivals in the prefix",
-         "value": "value", "diversity": "diversity"}  # fmt: skip
+         "value": "value", "judge": "judge", "diversity": "diversity"}  # fmt: skip
 
 
 def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores) -> None:

@@ -12,7 +12,8 @@ from backend.settings import FusionSettings, LabSettings
 
 SHORT = {
     "prefix_weight": "wp", "item_weight": "wi", "tau": "tau", "sigma_domain": "domain", "strength": "s", "repeat_weight": "wr",
-    "popularity_weight": "wpop", "value_weight": "wv", "diversity": "div", "repeat_hidden": "wrh", "beams": "K", "per_prefix": "M", "top": "N",
+    "popularity_weight": "wpop", "value_weight": "wv", "judge_weight": "wj",
+    "diversity": "div", "repeat_hidden": "wrh", "beams": "K", "per_prefix": "M", "top": "N",
 }  # fmt: skip
 VIEW = {"x": "x", "y": "y", "part": "part", "example": "example"}  # further things that the link holds: parameter → session key
 LARGEST = {"beams": 64, "per_prefix": 200, "top": 20}

@@ -39,6 +39,10 @@ def gate(bench: Workbench) -> None:
         st.stop()
     if running is not None and running.active:
         job.show(running, "Examples")
+    elif not bench.judge_missing() and any(bench.judge_missing(lab) for lab in labs.values()):
+        with st.expander("A judge was trained after these examples were prepared", icon=":material/balance:"):
+            st.caption("To weigh its score, the examples must be prepared again; the ones you see stay until then.")
+            offer(bench, "Prepare again")
 
 
 def offer(bench: Workbench, label: str) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TRAIL = 80  # settings that are remembered
 MEAN = "Mean of the tasks"
 KNOBS = ("prefix_weight", "item_weight", "tau", "strength", "repeat_weight", "repeat_hidden", "popularity_weight", "value_weight",
-         "diversity")  # fmt: skip
-USUAL = [name for name in KNOBS if name not in ("item_weight", "diversity")]
+         "judge_weight", "diversity")  # fmt: skip
+USUAL = [name for name in KNOBS if name not in ("item_weight", "judge_weight", "diversity")]
 
 
 def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores, default: LabSettings) -> None:
@@ -56,7 +56,7 @@ def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores, defau
                     alt="Every setting that was looked at: one metric against another.")  # fmt: skip
     st.html(f'<div class="sg-small">{_ends(part)}, on validation. Click a point to load its setting.</div>')
     with st.popover("Optimise…", icon=":material/auto_fix_high:"):
-        _search(lab, now.setting, parts)
+        _search(lab, now.setting, parts, [name for name in KNOBS if name != "judge_weight" or not bench.judge_missing(lab)])
     _progress(lab)
 
 
@@ -112,13 +112,13 @@ def _take(key: str) -> None:
         st.session_state["lab-clicks"] = st.session_state.get("lab-clicks", 0) + 1
 
 
-def _search(lab: FusionLab, setting: LabSettings, parts: list[str]) -> None:
+def _search(lab: FusionLab, setting: LabSettings, parts: list[str], movable: list[str]) -> None:
     st.caption("Searches on validation; all goals are to become as large as possible. It starts from the setting that you see.")
     goals = st.multiselect("Goals", list(NAMES), default=["ndcg", "novelty"], key="lab-goals", max_selections=3,
                            format_func=lambda name: name_of(name, setting.top))  # fmt: skip
     part = str(st.selectbox("Of", parts, key="lab-goal-part"))
     knobs = st.multiselect(
-        "Knobs", KNOBS, default=USUAL, key="lab-search-knobs", format_func=lambda name: fusion_controls.LABELS[name]
+        "Knobs", movable, default=USUAL, key="lab-search-knobs", format_func=lambda name: fusion_controls.LABELS[name]
     )
     trials = st.slider("Budget, settings to try", 20, 500, 150, step=10, key="lab-budget")
     if st.button("Search", type="primary", icon=":material/auto_fix_high:", key="lab-search-go", disabled=not (goals and knobs)):

@@ -10,8 +10,8 @@ import streamlit as st
 
 from backend import figures, figures_jd
 from backend.frames import records
-from backend.workbench import Comparison, Recommendation, Workbench
-from pages.components import chips, form, inspector, jd_titles
+from backend.workbench import Comparison, Workbench
+from pages.components import chips, form, inspector, jd_titles, recipe
 from pages.components.aligned import aligned
 from pages.components.form import JD, SIGMA
 from pages.components.text import duration, esc, md, money, three
@@ -24,27 +24,9 @@ CHART = {"displayModeBar": False}
 _FAULT = '<span class="sg-tag bad" title="no item of the catalogue has this semantic ID">✗ no such item</span>'
 
 
-def switch() -> str:
-    """Draw the choice of the recipe; returns it."""
-    st.session_state.setdefault("recipe", SIGMA)
-    return str(
-        st.segmented_control("Recipe", [SIGMA, JD], key="recipe", required=True, persist_state="session", label_visibility="collapsed",
-                             help="SIGMA: short prefix, soft item tokens, three steps. JD: every item written out in full, one beam search.")
-    )  # fmt: skip
-
-
 def missing(bench: Workbench) -> None:
     """What to do where no model of the recipe is there."""
-    demo = bench.info().demo
-    where = (
-        "The shipped demo holds none and is read-only: train one in a workspace of your own"
-        if demo
-        else "Train one (ten minutes)"
-    )
-    st.info(
-        f"This workspace has no model of the JD recipe. {where}, then open this page again.", icon=":material/model_training:"
-    )
-    st.code(bench.jd.command if not demo else "python -m backend train --recipe jd --workspace DIR", language="sh")
+    recipe.missing(bench, "model of the JD recipe", "train one", "ten minutes", bench.jd.command)
 
 
 def answer(bench: Workbench, asked: Request) -> JdAnswer:
@@ -102,19 +84,10 @@ def beside(bench: Workbench, asked: Request, found: JdAnswer) -> None:
     with st.container(border=True, key="jd-compare"):
         st.html("<b>The same request, two recipes</b>")
         with st.spinner("The first recipe answers…"):
-            pair = Comparison.of(_sigma(bench, asked), found)
+            pair = Comparison.of(recipe.first(bench, asked), found)
         st.html(chips.tags([f"{pair.overlap:.0%} in both lists"]))
         if len(pair.moves):
             st.html(aligned(pair.moves, SIGMA, JD, figures.department_colours(bench.departments())))
-
-
-def _sigma(bench: Workbench, asked: Request) -> Recommendation:
-    """The first recipe's answer; the one that its own view keeps, where that is the same request."""
-    key, kept = asked.model_dump_json(), st.session_state.get("answer")
-    if kept is None or kept[0] != key:
-        kept = (key, bench.recommend(asked))
-        st.session_state["answer"] = kept
-    return kept[1]
 
 
 def _titles(bench: Workbench, beams: pd.DataFrame) -> dict[str, str]:

@@ -10,7 +10,7 @@ from backend import figures
 from backend.frames import records
 from backend.generation.request import Request
 from backend.judge_bench import ASPECTS
-from backend.workbench import Recommendation, Workbench
+from backend.workbench import Comparison, Recommendation, Workbench
 from pages.components import chips, inspector, judge_parts, proof
 from pages.components.aligned import aligned
 from pages.components.link import to_params
@@ -108,9 +108,9 @@ def before_after(bench: Workbench, asked: Request) -> None:
     kept = st.session_state.get("judge-compared")
     name = (asked.model_dump_json(), bench.judging.stage("policy").fingerprint)
     if kept is None or kept[0] != name:
-        told = "The policy answers…" if bench.judging.policy_ready else "The policy is being loaded; this happens once."
+        told = "The policy answers…" if bench.sgrec.bench().ready else "The policy is being loaded; this happens once."
         with st.spinner(told):
-            kept = (name, bench.judging.compared(before, asked))
+            kept = (name, Comparison.of(before, bench.sgrec.recommend(asked)))
         st.session_state["judge-compared"] = kept
     pair = kept[1]
     arm = str(bench.judging.stage("policy").settings.get("chosen", "policy"))

@@ -128,7 +128,7 @@ def _last(bench: Workbench) -> None:
 def _cast(bench: Workbench, ballot: Ballot, choice: int | None) -> None:
     """Write a vote down (a callback) and go on to the next pair, after a household's last pair to another household."""
     session = st.session_state
-    winner = None if choice is None else int(ballot.items["item"].iat[choice])
+    winner = None if choice is None else int(ballot.items["item"].to_numpy()[choice])
     try:
         vote = bench.judging.vote(state.store(), ballot, winner)
     except SigmascopeError as error:

@@ -22,7 +22,7 @@ _FLAGS = {"deals": "deals"}
 _FUSION = {
     "K": "beams", "M": "per_prefix", "N": "top", "apf": "apf", "domain": "sigma_domain", "tau": "tau", "wp": "prefix_weight",
     "wi": "item_weight", "wr": "repeat_weight", "wpop": "popularity_weight", "top1": "top1_prefix", "s": "strength", "wv": "value_weight",
-    "div": "diversity", "wrh": "repeat_hidden",
+    "div": "diversity", "wrh": "repeat_hidden", "wj": "judge_weight",
 }  # fmt: skip
 
 

@@ -66,6 +66,17 @@ def test_the_chosen_arm_can_be_served(aligned: Workspace) -> None:
     assert all(name.startswith(("priors.", "instruction.gates", "code_head.", "query_head.", "taste_map.")) for name in moved)
 
 
+def test_every_arm_can_be_served(aligned: Workspace) -> None:
+    dataset = open_dataset(aligned)
+    states = {arm: trainable_state(load_policy(aligned, dataset, arm)) for arm in ("sft", "a2po", "business only")}
+    start, chosen = trainable_state(load_model(aligned, dataset)), trainable_state(load_policy(aligned, dataset))
+    assert all(torch.equal(value, states["sft"][name]) for name, value in start.items())
+    assert all(torch.equal(value, states["a2po"][name]) for name, value in chosen.items())
+    assert any(not torch.equal(value, states["business only"][name]) for name, value in chosen.items())
+    with pytest.raises(RequestError, match="unknown arm 'ppo'"):
+        load_policy(aligned, dataset, "ppo")
+
+
 def test_it_is_kept_and_stale_when_the_model_changes(aligned: Workspace, tmp_path: Path) -> None:
     events: list[Progress] = []
     align(aligned, JUDGE, QUICK, report=events.append)

@@ -90,10 +90,6 @@ def test_an_impossible_length(run: Run, trained: Path, top: int) -> None:
     run("recommend", "--workspace", trained, "--instruction", "pizza", f"--top={top}").refused("--top", "1 to 1000")
 
 
-def test_later_recipes_say_so(run: Run, trained: Path) -> None:
-    run("recommend", "--workspace", trained, "--instruction", "pizza", "--recipe", "sgrec").refused("sgrec", "later release")
-
-
 def test_settings_of_sgrec(run: Run, trained: Path, built: Path) -> None:
     sgrec = ("train", "--recipe", "sgrec", "--workspace")
     run(*sgrec, trained, "--set", "train.epochs=2").refused("train", "sgrec")

@@ -28,6 +28,7 @@ from backend.instructions.tasks import registry
 from backend.progress import CancelToken
 from backend.settings import DataSettings, FusionSettings, LabSettings
 from backend.workspace import StageWriter
+from tests.judged import FakeJudge
 from tests.small import small_model
 
 SHIPPED = FusionSettings(beams=64, per_prefix=200, top=10, tau=0.05, repeat_weight=0.8)
@@ -39,12 +40,13 @@ OTHERS = [
     {"top1_prefix": True, "repeat_weight": 2.0},
     {"repeat_hidden": 0.25},
     {"strength": 0.4, "prefix_weight": 0.0},
+    {"judge_weight": 1.5},
 ]
 
 
 @pytest.fixture(scope="module")
 def asked(tiny_dataset: Dataset) -> tuple[Generator, list[Case], Components]:
-    generator = Generator(small_model(tiny_dataset), tiny_dataset)
+    generator = Generator(small_model(tiny_dataset), tiny_dataset, judge=FakeJudge(tiny_dataset.n_items))
     cases = build_cases(tiny_dataset, split(tiny_dataset, DataSettings()).test.head(8), registry(tiny_dataset), seed=3)
     return generator, cases, compute(generator, cases)
 
@@ -97,6 +99,7 @@ def test_terms_add_up_to_the_score(invented: FusionLab) -> None:
             "tau": 0.3,
             "strength": 0.5,
             "value_weight": 0.4,
+            "judge_weight": 1.2,
             "popularity_weight": -0.5,
             "prefix_weight": 1.3,
             "item_weight": 0.7,
@@ -175,7 +178,7 @@ def test_comparison_is_paired(invented: FusionLab) -> None:
 
 def test_prefixes_that_are_left_out_would_not_have_mattered(invented: FusionLab) -> None:
     """A list of 90 places can leave no prefix out; its head must be the short list."""
-    for update in ({}, {"value_weight": 0.7}, {"prefix_weight": 3.0, "tau": 0.05}, {"prefix_weight": 0.0}):
+    for update in ({}, {"value_weight": 0.7}, {"judge_weight": 2.0}, {"prefix_weight": 3.0, "tau": 0.05}, {"prefix_weight": 0.0}):
         setting = LabSettings.of(invented.cases.shipped).model_copy(update={"top": 10, **update})
         whole = setting.model_copy(update={"top": 90})
         assert (invented.score(setting).lists.at == invented.score(whole).lists.at[:, :10]).all()
@@ -192,6 +195,9 @@ def test_stored_terms_come_back(asked: tuple[Generator, list[Case], Components],
     again = lab_store.load_lab(tmp_path)
     assert again is not None
     assert again.households == {"validation": 50, "test": 60}
+    assert again.judged == "a judge"
+    judged = LabSettings.of(SHIPPED.model_copy(update={"judge_weight": 2.0}))
+    assert (lists(again, judged, False) == lists(lab, judged, False)).mean() > 0.97
     setting = LabSettings.of(SHIPPED)
     assert (
         lists(again, setting, False) == lists(lab, setting, False)
@@ -281,3 +287,27 @@ def test_the_bench_measures_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(set(row) == {"examples", "candidates", "terms", "p50_ms", "p95_ms"} for row in rows)
     assert all(0 < row["p50_ms"] <= row["p95_ms"] for row in rows)
     assert rows[0]["candidates"] == 30
+
+
+def test_a_lab_without_a_judge(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    generator = Generator(small_model(tiny_dataset), tiny_dataset)
+    cases = build_cases(tiny_dataset, split(tiny_dataset, DataSettings()).test.head(4), registry(tiny_dataset), seed=3)
+    lab = build(generator, compute(generator, cases), cases, "test", SHIPPED, 36)
+    assert lab.judged == ""
+    lab_store.save_lab(StageWriter(tmp_path), lab)
+    again = lab_store.load_lab(tmp_path)
+    assert again is not None
+    assert again.judged == ""
+    assert not again.judge.any()
+    weighed, plain = (lists(again, LabSettings.of(SHIPPED.model_copy(update={"judge_weight": w})), False) for w in (3.0, 0.0))
+    assert (weighed == plain).all()
+
+
+def test_the_judges_favourites_rise(invented: FusionLab) -> None:
+    setting, stored = LabSettings.of(invented.cases.shipped), invented.cases
+    plain, judged = invented.score(setting), invented.score(setting.model_copy(update={"judge_weight": 2.0}))
+    assert stored.judge[judged.lists.at].mean() > stored.judge[plain.lists.at].mean()
+    told = why(invented, 3, plain, judged)
+    changed = told.items[told.items["left"].fillna(0) != told.items["right"].fillna(0)]
+    assert len(changed)
+    assert set(changed["mover"]) <= {"judge", ""}

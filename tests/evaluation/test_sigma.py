@@ -15,6 +15,7 @@ from backend.generation.generator import Generator
 from backend.generation.shopper import Shopper
 from backend.instructions.tasks import registry
 from backend.settings import DataSettings, FusionSettings
+from tests.judged import FakeJudge
 from tests.small import small_model
 
 ALL = {"beams": 64, "per_prefix": 200, "top": 10}
@@ -27,13 +28,16 @@ SETTINGS = [
     FusionSettings(**ALL, top1_prefix=True),
     FusionSettings(**ALL, value_weight=1.5, strength=0.5),
     FusionSettings(**ALL, diversity=0.7),
+    FusionSettings(**ALL, judge_weight=2.0),
+    FusionSettings(beams=4, per_prefix=12, top=10, judge_weight=1.0, value_weight=0.5),
 ]
 
 
 @pytest.mark.parametrize("view", ["all", "new"])
 @pytest.mark.parametrize("variant", [{}, {"prefix_levels": 2}, {"prefix_levels": 0}, {"prefix_levels": 4, "soft_token": False}])
 def test_rescoring_gives_the_apps_lists(tiny_dataset: Dataset, variant: dict[str, int], view: str) -> None:
-    generator = Generator(small_model(tiny_dataset, **variant), tiny_dataset)
+    judge = FakeJudge(tiny_dataset.n_items)  # it would tell if one way asked of another household or moment than the other
+    generator = Generator(small_model(tiny_dataset, **variant), tiny_dataset, judge=judge)
     cases = build_cases(tiny_dataset, split(tiny_dataset, DataSettings()).test.head(6), registry(tiny_dataset), seed=3)
     if view == "new":
         cases = [case.as_new() for case in cases]
@@ -45,7 +49,9 @@ def test_rescoring_gives_the_apps_lists(tiny_dataset: Dataset, variant: dict[str
         for case, found in zip(cases, lists, strict=True):
             steps = np.cumsum(np.diff(case.ages, prepend=case.ages[:1]) != 0)
             profile = str(tiny_dataset.users["profile"].iat[case.user])
-            shopper = Shopper(profile, distinct(case.history, case.ages), case.history, case.ages, steps)
+            day = tiny_dataset.events["time"].iloc[case.start].to_datetime64().astype("datetime64[D]")
+            history = distinct(case.history, case.ages)
+            shopper = Shopper(profile, history, case.history, case.ages, steps, case.user, day)
             allowed = np.ones(tiny_dataset.n_items, bool)
             if case.seen == "hide":
                 allowed[case.history] = False
@@ -59,3 +65,16 @@ def test_rescoring_gives_the_apps_lists(tiny_dataset: Dataset, variant: dict[str
             scores = [expected.get(item, np.nan) for item in found[found >= 0].tolist()]
             # half-precision cosines may swap neighbours of nearly one score; nothing else may differ
             np.testing.assert_allclose(scores, trace.fused["score"][: len(scores)], atol=0.03)
+
+
+def test_without_a_judge_its_weight_plays_no_part(tiny_dataset: Dataset) -> None:
+    cases = build_cases(tiny_dataset, split(tiny_dataset, DataSettings()).test.head(4), registry(tiny_dataset), seed=3)
+    for judge in (None, FakeJudge(tiny_dataset.n_items, "there is none")):
+        generator = Generator(small_model(tiny_dataset), tiny_dataset, judge=judge)
+        components = compute(generator, cases)
+        assert components.judge is None
+        one, two = (
+            SigmaRecommender("SIGMA", generator, components, FusionSettings(**ALL, judge_weight=weight)).recommend(cases, 10)
+            for weight in (0.0, 3.0)
+        )
+        assert (one == two).all()
