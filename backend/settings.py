@@ -91,6 +91,8 @@ class TrainSettings(Frozen):
     held_households: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
     contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
+    # instructions of a context that train at once, drawn where its basket has labels of more tasks: bounds memory and time of many tasks
+    branches: int = Field(4, ge=1, exclude_if=lambda n: n == 4)
     batch: int = Field(24, ge=1)  # contexts in a batch
     epochs: int = Field(1, ge=1)  # passes over the contexts
     max_minutes: float | None = None  # stop (cleanly, with the schedule run out) after this wall-clock time

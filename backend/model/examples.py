@@ -128,6 +128,8 @@ class Sampler:
                 continue
             text = render(task.name, labelled.slots, rng, held_out=False)
             branches.append(Branch(text, demand, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
+        if len(branches) > self.train.branches:
+            branches = [branches[place] for place in sorted(rng.permutation(len(branches))[: self.train.branches].tolist())]
         past = slice(int(self.histories.first[user]), start)
         items, ages, steps = context.history, self.histories.days[start] - self.histories.days[past], context.history_steps
         if cut:  # the record knows no more than the prompt

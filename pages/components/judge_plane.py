@@ -52,7 +52,8 @@ def _start(bench: Workbench, name: str, contexts: int) -> None:
 
 
 def _drawn(table: pd.DataFrame) -> None:
-    groups = table.drop_duplicates("group").set_index("group")["user_id"].to_dict()
+    firsts = table.drop_duplicates("group")
+    groups = dict(zip(firsts["group"].astype(int).tolist(), firsts["user_id"], strict=True))
     alive = table[table["a_biz"] != 0]
     dead = 1 - alive["group"].nunique() / max(len(groups), 1)
     facts = {

@@ -175,6 +175,19 @@ def test_the_record_of_a_sample_is_the_households_own(tiny_dataset: Dataset) -> 
             assert set(plan.record.items.tolist()) == set(before.tolist())
 
 
+def test_where_many_tasks_have_a_label_some_are_drawn(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset)
+    whole, some = sampler_of(tiny_dataset, model), sampler_of(tiny_dataset, model, branches=2)
+    seen: set[int] = set()
+    for number in range(40):
+        every = [(branch.text, branch.demand) for branch in whole.plan(number).branches]
+        drawn = [(branch.text, branch.demand) for branch in some.plan(number).branches]
+        assert len(drawn) == min(2, len(every))
+        assert drawn == [each for each in every if each in drawn], "in the tasks' order, worded as without the draw"
+        seen |= {demand for _, demand in drawn}
+    assert seen == set(range(len(TASKS))), "no task is left out for good"
+
+
 def test_a_task_without_a_label_gives_no_branch_and_targets_share_one_weight(tiny_dataset: Dataset) -> None:
     model = small_model(tiny_dataset)
     sampler = sampler_of(tiny_dataset, model, targets=3)
