@@ -8,6 +8,8 @@ from typing import Any
 from tests.browser.conftest import LONG
 from tests.browser.plots import settled
 
+PATIENCE = 4 * LONG  # the Fusion page compiles at its first visit
+
 
 @dataclass(frozen=True)
 class Page:
@@ -32,7 +34,7 @@ class Page:
     def chosen(self, page: Any) -> str:
         """What the control says."""
         control = page.get_by_role(self.role, name=self.name, exact=True).first
-        control.wait_for(state="attached", timeout=LONG)  # the thumb of a slider is a hidden input
+        control.wait_for(state="attached", timeout=PATIENCE)  # the thumb of a slider is a hidden input
         return str(control.input_value() if self.role == "slider" else control.is_checked())
 
 
@@ -47,25 +49,25 @@ PAGES = (
 
 def at(page: Any, url: str, where: Page | None) -> str:
     """Wait until the browser is at an address and the page is drawn; what the page's control then says."""
-    page.wait_for_url(url, timeout=LONG)
+    page.wait_for_url(url, timeout=PATIENCE)
     if where is None:
-        page.locator(".sg-pipe").wait_for(timeout=LONG)
+        page.locator(".sg-pipe").wait_for(timeout=PATIENCE)
         return ""
-    page.get_by_role("heading", name=where.title, exact=True).wait_for(timeout=LONG)
+    page.get_by_role("heading", name=where.title, exact=True).wait_for(timeout=PATIENCE)
     where.chosen(page)
     settled(page)
     return where.chosen(page)
 
 
 def test_every_press_is_one_step(page: Any, invented: str) -> None:
-    page.goto(invented, timeout=2 * LONG)
+    page.goto(invented, timeout=PATIENCE)
     steps: list[tuple[str, Page | None, str]] = [(page.url, None, at(page, page.url, None))]
     for each in PAGES:
         page.get_by_role("link", name=each.title, exact=True).click()
         said = at(page, f"{invented}/{each.file}", each)  # nothing is added to the address on opening
         steps.append((page.url, each, said))
         each.use(page)
-        page.wait_for_url(lambda url, told=each.told: told in url, timeout=LONG)
+        page.wait_for_url(lambda url, told=each.told: told in url, timeout=PATIENCE)
         changed = at(page, page.url, each)
         assert changed != said, each
         steps.append((page.url, each, changed))
@@ -92,10 +94,10 @@ def test_a_phone_keeps_streamlits_navigation(page: Any, invented: str) -> None:
     """It folds the sidebar away; a page that was left is as it was, and leaving it again takes one press."""
     page.set_viewport_size({"width": 390, "height": 800})
     left, other = PAGES[4], PAGES[1]
-    page.goto(f"{invented}/{left.file}", timeout=2 * LONG)
+    page.goto(f"{invented}/{left.file}", timeout=PATIENCE)
     at(page, page.url, left)
     left.use(page)
-    page.wait_for_url(lambda url: left.told in url, timeout=LONG)
+    page.wait_for_url(lambda url: left.told in url, timeout=PATIENCE)
 
     def go(where: Page) -> None:
         page.get_by_test_id("stExpandSidebarButton").click()
