@@ -10,8 +10,9 @@ from pages.components.style import LOGO, style
 
 st.set_page_config(page_title="Sigmascope", page_icon=":material/lens_blur:", layout="wide")
 st.logo(str(LOGO), size="large")
-page = st.navigation(pages())
+offered = pages()
+page = st.navigation(offered)
 mark_routed()
 style()
-sidebar.draw(page)
+sidebar.draw(page, offered)
 page.run()

@@ -60,14 +60,16 @@ class Sids:
         workspace: the folder of stages.
         items: the item table.
         events: the event table.
+        row: id of an item → its row (`Shoppers.item_row`).
         ground: grounded vectors of texts; None = by the workspace's projection.
 
     Raises:
         WorkspaceError: tokens or grounding are missing, stale or damaged, or do not fit the item table.
     """
 
-    def __init__(self, workspace: Workspace, items: pd.DataFrame, events: pd.DataFrame, ground: Ground | None = None) -> None:
-        self.workspace, self.items = workspace, items
+    def __init__(self, workspace: Workspace, items: pd.DataFrame, events: pd.DataFrame, row: Callable[[str], int],
+                 ground: Ground | None = None) -> None:  # fmt: skip
+        self.workspace, self.items, self.row = workspace, items, row
         tokens, grounding = workspace.fresh_stage("tokens"), workspace.fresh_stage("grounding")
         try:
             self.codes = tokens.arrays("store")["sids"].astype(np.int64)
@@ -185,17 +187,6 @@ class Sids:
         return self._by_item.get((recommender or next(iter(self._names), ""), task, view))
 
     # one item -----------------------------------------------------------------------------------------------------------
-
-    def row(self, item_id: str) -> int:
-        """Row of an item.
-
-        Raises:
-            RequestError: no item has this id.
-        """
-        found = np.flatnonzero((self.items[s.ITEM] == item_id).to_numpy())
-        if not len(found):
-            raise RequestError(f"no item has the id {item_id[:40]!r}")
-        return int(found[0])
 
     def sid(self, row: int) -> str:
         """Full SID of an item row."""

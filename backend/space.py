@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from backend.data import schema as s
-from backend.errors import RequestError, SigmascopeError
+from backend.errors import SigmascopeError
 from backend.grounding.agreement import measure, same_type
 from backend.grounding.atlas import AtlasSettings, place, project
 from backend.grounding.neighbours import Index, K, neighbour_lists, overlap
@@ -37,10 +37,11 @@ class LatentSpace:
     Args:
         vectors: where the vectors come from.
         dataset: opened when first needed.
+        user_row: id of a household → its row (`Shoppers.user_row`).
     """
 
-    def __init__(self, vectors: Vectors, dataset: Callable[[], s.Dataset]) -> None:
-        self.vectors, self.shelf, self._dataset = vectors, vectors.shelf, dataset
+    def __init__(self, vectors: Vectors, dataset: Callable[[], s.Dataset], user_row: Callable[[str], int]) -> None:
+        self.vectors, self.shelf, self._dataset, self._user_row = vectors, vectors.shelf, dataset, user_row
         self._kept: dict[str, Any] = {}  # what was made in this process, by the name it has on the shelf
         self._locks = {name: threading.Lock() for name in SPACES}  # one each: a job that encodes texts holds up nobody else
         self._of_text = lru_cache(maxsize=256)(vectors.of_text)
@@ -233,11 +234,9 @@ class LatentSpace:
         Raises:
             RequestError: nobody has this id.
         """
-        users = np.flatnonzero((self._dataset().users[s.USER] == user).to_numpy())
-        if not len(users):
-            raise RequestError(f"unknown household {user[:40]!r}", "user", "the Recommend page searches them")
+        row = self._user_row(user)
         events = self._dataset().events  # sorted by user and time
-        start, stop = np.searchsorted(events[s.EVENT_USER].to_numpy(), [users[0], users[0] + 1])
+        start, stop = np.searchsorted(events[s.EVENT_USER].to_numpy(), [row, row + 1])
         own = events.iloc[max(start, stop - _PATH) : stop]
         rows = own[s.EVENT_ITEM].to_numpy()
         return pd.DataFrame(

@@ -256,7 +256,7 @@ class Workbench:
             from backend.vectors import Vectors
 
             vectors = Vectors(self.workspace, lambda: self.dataset, self.generator, lambda: self.ready)
-            self._space = LatentSpace(vectors, lambda: self.dataset)
+            self._space = LatentSpace(vectors, lambda: self.dataset, lambda user: self.lookup.people.user_row(user))
         return self._space
 
     @cached_property
@@ -289,7 +289,7 @@ class Workbench:
             opening.import_heavy()
             from backend.sids import Sids
 
-            self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events)
+            self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events, self.lookup.people.item_row)
         return self._sids
 
     def soft_parts(self, item_id: str) -> SoftParts:

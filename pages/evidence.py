@@ -122,7 +122,7 @@ with state.guard():
     bench = state.current()
     found = bench.evidence()
 bound.seed(PAGE, DEFAULTS)
-bound.publish(PAGE, DEFAULTS, always=("section",))  # before anything is drawn: what was chosen is known, and Back may come soon
+bound.publish(PAGE, DEFAULTS)  # before anything is drawn: what was chosen is known, and Back may come soon
 for file, why in found.unread.items():
     st.warning(f"{md(file)} is left out: {md(why)}", icon=":material/broken_image:")
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):

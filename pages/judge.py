@@ -29,7 +29,7 @@ with state.guard():
     asked = None
     if view in ASKED and bench.info().stages["dataset"].state == "ok":
         asked = judge_parts.who_and_what(bench)
-    bound.publish(PAGE, DEFAULTS, always=("view",))
+    bound.publish(PAGE, DEFAULTS)
     if view in ASKED and asked is None:
         judge_parts.has_model(bench)
     elif view == "Vote" and asked is not None:

@@ -55,7 +55,8 @@ else:
     name, at = str(metric or "HR@10").split("@")
     shown = bench.quality(name.lower(), int(at))
     chart, table = st.columns([1, 1], gap="large")
-    chart.plotly_chart(figures.quality(shown, f"{metric} (95 % interval)"), key="quality", config={"displayModeBar": False})
+    chart.plotly_chart(figures.quality(shown, f"{metric} (95 % interval)"), key="quality", config={"displayModeBar": False},
+                       alt=f"{metric} of Sigmascope and of the best baseline on every task, with 95 % intervals.")  # fmt: skip
     table.html(quality_table(shown))
 
 if info.usable:

@@ -128,6 +128,13 @@ def test_pages_know_only_what_they_may_ask_for(path: Path) -> None:
         assert not any(module == name or module.startswith(f"{name}.") for name in heavy), f"{path}:{line} imports {module}"
 
 
+@pytest.mark.parametrize("path", [path for path in SOURCES if "pages" in path.parts], ids=name_of)
+def test_every_chart_has_an_alternative_text(path: Path) -> None:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "plotly_chart":
+            assert "alt" in {keyword.arg for keyword in node.keywords}, f"{path}:{node.lineno}"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_files_stay_small(path: Path) -> None:
     inside = path.relative_to(ROOT)

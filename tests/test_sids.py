@@ -139,7 +139,7 @@ def test_another_tokenization_is_made_once(bench: Workbench, own_cache: Path) ->
 
 def test_parts_that_do_not_fit_are_named(bench: Workbench) -> None:
     with pytest.raises(WorkspaceError, match="59 items"):
-        Sids(bench.workspace, bench.dataset.items.iloc[:-1], bench.dataset.events)
+        Sids(bench.workspace, bench.dataset.items.iloc[:-1], bench.dataset.events, bench.lookup.people.item_row)
 
 
 def test_health_is_that_of_the_build(bench: Workbench) -> None:

@@ -71,7 +71,7 @@ def test_spaces_that_cannot_be_shown_say_why(bench: FakeWorkbench) -> None:
     assert fake_space(bench, laid_out=False).available() == dict.fromkeys(SPACES, "")
     vectors = fake_space(bench, laid_out=False).vectors
     vectors.workspace = fake_workspace(without=("model", "evaluation"))
-    reasons = LatentSpace(vectors, lambda: bench.dataset).available()
+    reasons = LatentSpace(vectors, lambda: bench.dataset, bench.lookup.people.user_row).available()
     assert "train" in reasons["fused"]
     assert reasons["text"] == reasons["grounded"] == ""
 

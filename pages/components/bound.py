@@ -1,6 +1,7 @@
 """A few choices of a page that live in its address, so that links, reload, back and forward restore them.
 
-Streamlit's own `bind` replaces the address without leaving a step in the browser's history; what is published from here leaves one.
+Streamlit's own `bind` replaces the address without leaving a step in the browser's history; what is published from here leaves one (see
+`address`).
 Widgets take the key `key(page, name)` and no default: `seed` has put the value there before they are drawn.
 """
 
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+
+from pages.components import address
 
 Value = str | bool
 
@@ -22,11 +25,10 @@ def key(page: str, name: str) -> str:
 def seed(page: str, defaults: Mapping[str, Value]) -> None:
     """Fill the session from the address when it was followed (a link, back, forward), from what was chosen before when the page is
     entered without one."""
-    params, state = st.query_params.to_dict(), st.session_state
-    last, kept = state.get(f"{page}/link"), state.get(f"{page}/kept", {})
-    followed = last is None or (bool(params) and params != last)
+    params, state = address.followed(page), st.session_state
+    kept = state.get(f"{page}/kept", {})
     for name, default in defaults.items():
-        if followed:
+        if params is not None:
             text = params.get(name)
             state[key(page, name)] = default if text is None else text == "1" if isinstance(default, bool) else text[:80]
         elif key(page, name) not in state:  # Streamlit forgets the widgets of a page that was left
@@ -40,16 +42,12 @@ def choose(page: str, name: str, options: Sequence[str], default: str) -> str:
     return key(page, name)
 
 
-def publish(page: str, defaults: Mapping[str, Value], always: Sequence[str]) -> None:
-    """Put the choices into the address.
-
-    Args:
-        always: names that stand there even with their default, so that going back to the first state is a step too.
-    """
+def publish(page: str, defaults: Mapping[str, Value]) -> None:
+    """Put the choices that differ from their defaults into the address."""
     state = st.session_state
     values: dict[str, Any] = {name: state.get(key(page, name), default) for name, default in defaults.items()}
-    told = {name: value for name, value in values.items() if value is not None and (value != defaults[name] or name in always)}
-    params = {name: ("1" if value else "0") if isinstance(value, bool) else str(value) for name, value in told.items()}
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    state[f"{page}/link"], state[f"{page}/kept"] = params, values
+    told = {name: value for name, value in values.items() if value is not None and value != defaults[name]}
+    address.publish(
+        page, {name: ("1" if value else "0") if isinstance(value, bool) else str(value) for name, value in told.items()}
+    )
+    state[f"{page}/kept"] = values

@@ -13,8 +13,10 @@ from backend.generation.request import Request
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.workbench import Workbench
+from pages.components import address
 from pages.components.link import from_params, to_params
 
+PAGE = "recommend"
 FUSION = tuple(FusionSettings.model_fields)
 PICK, COMPOSE = "Pick", "Compose"
 SIGMA, JD, SGREC = "SIGMA", "JD", "S-GRec"  # the recipes
@@ -24,19 +26,12 @@ OWN = ("recipe", "arm")  # parameters of the link that are no part of the reques
 
 def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
     """Fill the session from the link, the first time and whenever another link was followed; returns what had to be left out."""
-    params = st.query_params.to_dict()
-    seen = st.session_state.get("link")
-    if seen is not None and (not params or params == seen):
+    params = address.followed(PAGE)
+    if params is None:
         return []
     fresh, bad = from_params({name: value for name, value in params.items() if name not in OWN}, defaults)
-    if "recipe" in params or seen is None:
-        st.session_state["recipe"] = RECIPES.get(params.get("recipe", ""), SIGMA)
-        st.session_state["arm"] = params.get("arm")
-    if seen is not None:  # a door of another page: only what it names changes
-        named = {name: getattr(fresh, name) for name in _named(fresh, defaults)}
-        if named.keys() & {"history", "profile"}:  # a composed shopper takes the place of the one in focus
-            named.setdefault("user", None)
-        fresh = Request(**{**dict(request(defaults)), **named})
+    st.session_state["recipe"] = RECIPES.get(params.get("recipe", ""), SIGMA)
+    st.session_state["arm"] = params.get("arm")
     names = set(bench.dataset.users["user_id"])
     if "user" not in params and (fresh.profile is not None or fresh.history is not None):
         fresh = fresh.model_copy(update={"user": None})  # a link to a composed shopper replaces the one in focus
@@ -47,19 +42,14 @@ def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
         bad.append(f"category {fresh.category[:40]!r}")
         fresh = fresh.model_copy(update={"category": None})
     _write(fresh, bench)
-    st.session_state["link"] = params
     return bad
-
-
-def _named(fresh: Request, defaults: FusionSettings) -> list[str]:
-    blank = Request(fusion=defaults)
-    return [name for name in Request.model_fields if getattr(fresh, name) != getattr(blank, name)]
 
 
 def _write(fresh: Request, bench: Workbench) -> None:
     known = set(bench.dataset.items["item_id"])
     composed = fresh.user is None and (fresh.profile is not None or fresh.history is not None)
     state: dict[str, Any] = {
+        "written": True,
         "mode": COMPOSE if composed else PICK,
         "user": fresh.user or bench.example_shopper(),
         "profile": fresh.profile or "",
@@ -124,9 +114,8 @@ def add(bench: Workbench, item_id: str) -> None:
     """Put an item into the basket (a callback, usable on any page): a picked household becomes a composed shopper with its profile
     and its last baskets, which the item joins."""
     state = st.session_state
-    if "link" not in state:
+    if "written" not in state:
         _write(Request(fusion=bench.fusion()), bench)
-        state["link"] = {}
     if state.get("mode") != COMPOSE:
         shopper = bench.shopper(state["user"])
         last = [str(item) for basket in reversed(shopper.baskets) for item in basket.items["item_id"]]
@@ -134,18 +123,22 @@ def add(bench: Workbench, item_id: str) -> None:
         state.update(mode=COMPOSE, profile=shopper.profile, basket=last)
     others = dict.fromkeys(item for item in state.get("basket", []) if item != item_id)
     state["basket"] = [*others, item_id]  # each item once (pills are told apart by it), the new one as the latest
+    address.keep(PAGE, _params(request(bench.fusion()), bench.fusion()))
     st.toast("Added to the basket of a composed shopper, on the Recommend page.", icon=":material/add_shopping_cart:")
 
 
 def publish(asked: Request, defaults: FusionSettings) -> dict[str, str]:
     """Put the request into the page's address; returns the parameters."""
+    params = _params(asked, defaults)
+    address.publish(PAGE, params)
+    return params
+
+
+def _params(asked: Request, defaults: FusionSettings) -> dict[str, str]:
     params = to_params(asked, defaults)
     named = [name for name, recipe in RECIPES.items() if recipe == st.session_state.get("recipe")]
     if named:
         params["recipe"] = named[0]
     if named == ["sgrec"] and st.session_state.get("arm"):
         params["arm"] = str(st.session_state["arm"])
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    st.session_state["link"] = params
     return params

@@ -13,11 +13,11 @@ from backend.fusion_figures import NAMES, name_of, signed
 from backend.workbench import Workbench
 from pages.components import chips, inspector
 from pages.components.aligned import aligned
+from pages.components.fusion_form import ORDERS
 from pages.components.text import esc, three
 
 if TYPE_CHECKING:
     from backend.lab import FusionLab, Scores, Why
-ORDERS = {"changed most": "changed", "gained hits": "gained", "lost hits": "lost"}
 MOST = 50  # examples that can be chosen from
 TERMS = {"prefix": "prefix φ", "cosine": "cosine", "repeat": "repeat", "popularity": "popularity", "rivals": "rivals in the prefix",
          "value": "value", "judge": "judge", "diversity": "diversity"}  # fmt: skip
@@ -28,23 +28,32 @@ def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores) -> No
     with st.container(border=True, key="lab-examples"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.html("<b>Why did this example move?</b>", width="content")
-            part = str(st.selectbox("Task of the example", list(lab.parts), key="lab-example-part", width=220))
-            order = str(st.selectbox("Examples that", list(ORDERS), key="lab-example-order", width=180))
+            parts, of = list(lab.parts), st.session_state.get("lab-of")
+            st.session_state["lab-example-part"] = of if of in parts else parts[0]
+            part = str(st.selectbox("Task of the example", parts, key="lab-example-part", width=220, on_change=_choose,
+                                    args=("lab-example-part", "lab-of")))  # fmt: skip
+            if st.session_state.get("lab-example-order") not in ORDERS:
+                st.session_state["lab-example-order"] = next(iter(ORDERS))
+            order = str(st.selectbox("Examples that", list(ORDERS), key="lab-example-order", width=180, persist_state="session"))
             ranked = _ranked(lab, now, before, part, order)
             if not len(ranked):
                 st.html('<div class="sg-small">No example of this kind: move a slider, or choose another order.</div>')
                 return
             about = lab.cases.cases.iloc[lab.rows[ranked]]
             names = {int(q): f"{row.user_id}: {row.instruction}" for q, row in zip(ranked, about.itertuples(), strict=True)}
-            if st.session_state.get("lab-example") not in names:
-                st.session_state["lab-example"] = next(iter(names))
-            question = int(
-                st.selectbox("Example", list(names), key="lab-example", format_func=lambda q: names[q][:90], width=460) or 0
-            )
+            chosen = str(st.session_state.get("lab-chosen") or "")
+            st.session_state["lab-example"] = next((q for q in names if str(q) == chosen), next(iter(names)))
+            question = int(st.selectbox("Example", list(names), key="lab-example", format_func=lambda q: names[q][:90], width=460,
+                                        on_change=_choose, args=("lab-example", "lab-chosen")) or 0)  # fmt: skip
         from backend.lab import why
 
         told = why(lab, question, before, now)
         _draw(bench, told, now.setting.top)
+
+
+def _choose(widget: str, kept: str) -> None:
+    """What was chosen by hand goes into the link; what is shown for want of a choice does not."""
+    st.session_state[kept] = str(st.session_state[widget])
 
 
 def _ranked(lab: FusionLab, now: Scores, before: Scores, part: str, order: str) -> np.ndarray:

@@ -9,13 +9,20 @@ import streamlit as st
 from pydantic import ValidationError
 
 from backend.settings import FusionSettings, LabSettings
+from pages.components import address
 
 SHORT = {
     "prefix_weight": "wp", "item_weight": "wi", "tau": "tau", "sigma_domain": "domain", "strength": "s", "repeat_weight": "wr",
     "popularity_weight": "wpop", "value_weight": "wv", "judge_weight": "wj",
     "diversity": "div", "repeat_hidden": "wrh", "beams": "K", "per_prefix": "M", "top": "N",
 }  # fmt: skip
-VIEW = {"x": "x", "y": "y", "part": "part", "example": "example"}  # further things that the link holds: parameter → session key
+PAGE = "fusion"
+MEAN = "Mean of the tasks"
+ORDERS = {"changed most": "changed", "gained hits": "gained", "lost hits": "lost"}
+VIEW: dict[str, tuple[str, str | None]] = {  # further things that the link holds: parameter → session key without "lab-", default
+    "x": ("x", "novelty"), "y": ("y", "ndcg"), "part": ("part", MEAN), "of": ("of", None), "by": ("example-order", next(iter(ORDERS))),
+    "example": ("chosen", None),
+}  # fmt: skip
 LARGEST = {"beams": 64, "per_prefix": 200, "top": 20}
 
 
@@ -82,9 +89,8 @@ def from_params(params: Mapping[str, str], default: LabSettings, before: str = "
 
 def seed(default: LabSettings) -> list[str]:
     """Fill the session from the link, the first time and whenever another link was followed; returns what could not be read."""
-    params = st.query_params.to_dict()
-    seen = st.session_state.get("lab-link")
-    if seen is not None and (not params or params == seen):
+    params = address.followed(PAGE)
+    if params is None:
         if key("tau") not in st.session_state:  # widgets of a page that was left are forgotten; the setting is not
             write(st.session_state.get("lab-now", default))
         return []
@@ -92,21 +98,18 @@ def seed(default: LabSettings) -> list[str]:
     base, worse = from_params(params, default, "ref.")
     write(setting)
     st.session_state["lab-reference"] = base
-    for name, state in VIEW.items():
-        if name in params:
-            st.session_state[f"lab-{state}"] = params[name][:80]
-    st.session_state["lab-link"] = params
+    for name, (state, usual) in VIEW.items():
+        st.session_state[f"lab-{state}"] = params[name][:80] if name in params else usual
     return bad + worse
 
 
 def publish(setting: LabSettings, default: LabSettings) -> dict[str, str]:
     """Put the state into the page's address; returns the parameters."""
     params = to_params(setting, default) | to_params(reference(default), default, "ref.")
-    for name, state in VIEW.items():
+    for name, (state, usual) in VIEW.items():
         value: Any = st.session_state.get(f"lab-{state}")
-        if value not in (None, ""):
+        if value not in (None, "", usual):
             params[name] = str(value)
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    st.session_state["lab-link"], st.session_state["lab-now"] = params, setting
+    address.publish(PAGE, params)
+    st.session_state["lab-now"] = setting
     return params

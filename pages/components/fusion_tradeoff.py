@@ -14,13 +14,12 @@ from backend.serving.jobs import jobs
 from backend.settings import LabSettings
 from backend.workbench import Workbench
 from pages.components import fusion_controls, job
-from pages.components.fusion_form import write
+from pages.components.fusion_form import MEAN, VIEW, write
 from pages.components.text import three
 
 if TYPE_CHECKING:
     from backend.lab import FusionLab, Scores
 TRAIL = 80  # settings that are remembered
-MEAN = "Mean of the tasks"
 KNOBS = ("prefix_weight", "item_weight", "tau", "strength", "repeat_weight", "repeat_hidden", "popularity_weight", "value_weight",
          "judge_weight", "diversity")  # fmt: skip
 USUAL = [name for name in KNOBS if name not in ("item_weight", "judge_weight", "diversity")]
@@ -31,11 +30,9 @@ def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores, defau
     n, parts = now.setting.top, [MEAN, *lab.parts]
     st.html("<b>Trade-off</b>")
     left, right = st.columns(2)
-    st.session_state.setdefault("lab-x", "novelty")
-    st.session_state.setdefault("lab-y", "ndcg")
-    for name, fallback in (("lab-x", "novelty"), ("lab-y", "ndcg")):
-        if st.session_state[name] not in NAMES:
-            st.session_state[name] = fallback
+    for name in ("x", "y"):
+        if st.session_state.get(f"lab-{name}") not in NAMES:
+            st.session_state[f"lab-{name}"] = VIEW[name][1]
     if st.session_state.get("lab-part") not in parts:
         st.session_state["lab-part"] = MEAN
     x = str(

@@ -13,7 +13,7 @@ from backend.frames import records
 from backend.health import Info, StageInfo
 from backend.settings import FusionSettings
 from backend.workbench import Workbench
-from pages.components import chips
+from pages.components import address, chips, form
 from pages.components.text import count, duration, esc, pick, three
 
 STEPS = {"dataset": "Data", "grounding": "Grounding", "tokens": "Tokens", "model": "Training", "generation": "Generation",
@@ -193,5 +193,7 @@ def doors(bench: Workbench, recommend: Path) -> None:
                 ("Look for something new", suggestions[3], "explore")]  # fmt: skip
     for column, (title, example, icon) in zip(st.columns(3), examples, strict=True):
         with column.container(border=True):
-            st.page_link(str(recommend), label=title, icon=f":material/{icon}:", query_params={"q": example})
+            st.page_link(
+                str(recommend), label=title, icon=f":material/{icon}:", query_params=address.door(form.PAGE, {"q": example})
+            )
             st.html(f'<div class="sg-small">“{esc(example)}”</div>')

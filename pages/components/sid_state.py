@@ -9,7 +9,9 @@ import streamlit as st
 from backend import figures_sid
 from backend.errors import RequestError
 from backend.workbench import Workbench
+from pages.components import address
 
+PAGE = "semantic_ids"
 DEFAULTS: dict[str, Any] = {"node": "·", "item": "", "kind": "treemap", "size": "items", "colour": "purity", "task": ""}
 _CHOICES = {"kind": figures_sid.KINDS, "size": tuple(figures_sid.SIZES), "colour": tuple(figures_sid.COLOURS)}
 
@@ -31,9 +33,8 @@ def put(name: str, value: Any) -> None:
 
 def seed(bench: Workbench) -> list[str]:
     """Fill the session from the link, the first time and whenever another link was followed; returns what had to be left out."""
-    params = st.query_params.to_dict()
-    seen = st.session_state.get("sid-link")
-    if seen is not None and (not params or params == seen):
+    params = address.followed(PAGE)
+    if params is None:
         return []
     bad = []
     for name, default in DEFAULTS.items():
@@ -44,9 +45,14 @@ def seed(bench: Workbench) -> list[str]:
             bad.append(f"{name} {value[:40]!r}" if value else name)
             put(name, default)
     if params.get("item") and not params.get("node") and get("item"):
-        put("node", bench.sids.sid(bench.sids.row(get("item"))).split("·")[0])  # the tree opens where the item is
-    st.session_state["sid-link"] = params
+        show(bench, get("item"))
     return bad
+
+
+def show(bench: Workbench, item_id: str) -> None:
+    """Bring an item into focus; the tree opens where it is."""
+    put("item", item_id)
+    put("node", bench.sids.sid(bench.sids.row(item_id)).split("·")[0])
 
 
 def _read(bench: Workbench, name: str, value: str) -> Any:
@@ -68,7 +74,5 @@ def publish(bench: Workbench) -> dict[str, str]:
     first = next((f"{task}.{view}" for task, view in bench.sids.measured()), "")  # the one that is shown without being asked for
     usual = {**DEFAULTS, "task": values["task"] if values["task"] == first else ""}
     params = {name: value.replace("·", ".") for name, value in values.items() if value != usual[name]}
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    st.session_state["sid-link"] = params
+    address.publish(PAGE, params)
     return params

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from backend.grounding.atlas import AtlasSettings
 from backend.vectors import MAX_TEXT, SPACES
 from backend.workbench import Workbench
+from pages.components import address
 
+PAGE = "latent_space"
 NONE, PATH, GENERATION = "nothing", "shopper's path", "last generation"
 OVERLAYS = (NONE, PATH, GENERATION)
 EVERY = "all items"
@@ -44,6 +46,11 @@ def put(**values: Any) -> None:
     st.session_state.update({key(name): value for name, value in values.items()})
 
 
+def show(bench: Workbench, item_id: str) -> None:
+    """Bring an item into focus and fly to it."""
+    put(item=item_id, fly=item_id, flights=(get("flights") or 0) + 1)
+
+
 def layout() -> AtlasSettings:
     """The chosen settings of the maps."""
     return st.session_state.get(key("layout"), _BLANK)
@@ -51,11 +58,9 @@ def layout() -> AtlasSettings:
 
 def seed(bench: Workbench, colours: list[str]) -> list[str]:
     """Fill the session from the link, the first time and whenever another was followed; returns what could not be read."""
-    params = st.query_params.to_dict()
-    seen = st.session_state.get(key("link"))
-    if seen is not None and (not params or params == seen):
+    params = address.followed(PAGE)
+    if params is None:
         return []
-    st.session_state[key("link")] = params
     allowed = {
         "a": set(SPACES),
         "b": {*SPACES, ""},
@@ -65,7 +70,7 @@ def seed(bench: Workbench, colours: list[str]) -> list[str]:
         "only": {EVERY, *bench.space.outcomes()},
         "density": {"1"},
     }
-    bad, fresh = [], {} if seen is not None else dict(DEFAULTS)
+    bad, fresh = [], dict(DEFAULTS)
     for name, value in params.items():
         if name == "item":
             known = value in set(bench.dataset.items["item_id"])
@@ -77,12 +82,10 @@ def seed(bench: Workbench, colours: list[str]) -> list[str]:
             fresh[name] = True if name == "density" else value
         elif name not in _LAYOUT:
             bad.append(name)
-    put(**fresh)
-    if fresh.get("item"):
-        put(fly=fresh["item"])
+    put(**fresh, fly=fresh["item"])
     chosen = {field: params[name] for name, field in _LAYOUT.items() if name in params}
     try:
-        st.session_state[key("layout")] = AtlasSettings(**chosen) if chosen or seen is None else layout()
+        st.session_state[key("layout")] = AtlasSettings(**chosen)
     except ValidationError:
         bad += [name for name in _LAYOUT if name in params]
     return bad
@@ -95,6 +98,4 @@ def publish() -> None:
     settings = layout()
     params |= {name: str(getattr(settings, field)) for name, field in _LAYOUT.items()
                if getattr(settings, field) != getattr(_BLANK, field)}  # fmt: skip
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    st.session_state[key("link")] = params
+    address.publish(PAGE, params)

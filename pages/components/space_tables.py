@@ -10,7 +10,7 @@ from backend import figures
 from backend.frames import records
 from backend.vectors import SPACES
 from backend.workbench import Workbench
-from pages.components import chips, inspector, space_saved
+from pages.components import address, chips, form, inspector, space_saved
 from pages.components import space_state as state
 from pages.components.navigation import RECOMMEND
 from pages.components.text import count, esc, md, money, three
@@ -105,7 +105,8 @@ def chosen(bench: Workbench) -> None:
         most = space_saved.MOST_IN_BASKET
         part = f" ({most} bought most)" if len(table) > most else ""
         st.page_link(str(RECOMMEND), label=f"Recommend from this set{part}", icon=":material/auto_awesome:",
-                     query_params={"basket": ",".join(space_saved.basket(bench, rows.tolist()))})  # fmt: skip
+                     query_params=address.door(form.PAGE, {"basket": ",".join(space_saved.basket(bench, rows.tolist()))},
+                                               instead_of=("user", "drop")))  # fmt: skip
         space_saved.panel(bench, rows.tolist())
         st.button("Let go", icon=":material/close:", key="space-unselect", on_click=_unselect)
     picked = st.dataframe(table, hide_index=True, height=300, on_select="rerun", selection_mode="single-row", key="space-table",

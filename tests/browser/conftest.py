@@ -37,9 +37,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def invented(database: str) -> Iterator[str]:
+def invented(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over the invented workbench."""
-    with serve(app=str(ROOT / "tests" / "pages" / "fake_app.py"), SIGMASCOPE_DATABASE=database) as url:
+    cache = str(tmp_path_factory.mktemp("cache"))
+    app = str(ROOT / "tests" / "pages" / "fake_app.py")
+    with serve(app=app, SIGMASCOPE_DATABASE=database, SIGMASCOPE_CACHE=cache) as url:
         yield url
 
 

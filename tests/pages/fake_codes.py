@@ -46,7 +46,7 @@ def write_codes(bench: FakeWorkbench, counts: bool = True, soft: bool = True) ->
             for task, view in (("JustForYou", "all"), ("JustForYou", "new"))
         ]  # fmt: skip
         pd.concat(parts).to_parquet(folder / "evaluation" / "items.parquet")
-    bench._sids = Sids(bench.workspace, items, bench.dataset.events, ground=text_vectors)
+    bench._sids = Sids(bench.workspace, items, bench.dataset.events, bench.lookup.people.item_row, text_vectors)
     if soft:
         bench.soft_parts = fake_parts  # type: ignore[method-assign,assignment]
     return bench

@@ -47,7 +47,7 @@ def large() -> FakeWorkbench:
     data = replace(bench.dataset, items=items)
     bench._load_dataset, bench._dataset = (lambda _: data), data
     vectors = LargeVectors(bench.workspace, lambda: bench.dataset, bench.generator, lambda: bench.ready)
-    bench._space = LatentSpace(vectors, lambda: bench.dataset)
+    bench._space = LatentSpace(vectors, lambda: bench.dataset, bench.lookup.people.user_row)
     settings = AtlasSettings()
     shown = stratified(items[s.DEPARTMENT], settings.max_points, settings.seed)
     for name in SPACES:

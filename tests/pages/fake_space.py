@@ -49,7 +49,7 @@ class FakeVectors(Vectors):
 def fake_space(bench: FakeWorkbench, laid_out: bool = True) -> LatentSpace:
     """The spaces of a workbench, with maps on the shelf (call with a cache folder of the test's own)."""
     vectors = FakeVectors(bench.workspace, lambda: bench.dataset, bench.generator, lambda: bench.ready)
-    space = LatentSpace(vectors, lambda: bench.dataset)
+    space = LatentSpace(vectors, lambda: bench.dataset, bench.lookup.people.user_row)
     bench._space = space
     if laid_out:
         settings = AtlasSettings()

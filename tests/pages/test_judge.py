@@ -10,6 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.alignment.training import align
+from backend.judge_bench import LEAST
+from backend.serving.jobs import jobs
 from backend.settings import load_preset
 from backend.storage import open_store
 from backend.workspace import Workspace
@@ -44,6 +46,14 @@ def cast(app: AppTest, which: str) -> None:
     """Press left, space or right."""
     next(button for button in app.button if str(button.key).startswith(f"judge-{which}-")).click().run()
     assert not app.exception
+
+
+def view(app: AppTest, name: str) -> str:
+    """Another view; returns what it draws."""
+    app.segmented_control("judge-view").set_value(name).run()
+    assert not app.exception
+    assert not app.error, app.error[0].value
+    return html_of(app)
 
 
 # without the recipe's stages -------------------------------------------------------------------------------------------------
@@ -97,6 +107,26 @@ def test_titles_are_text(opened: Opened) -> None:
 # with them -------------------------------------------------------------------------------------------------------------------
 
 
+def test_aspects_are_seen_after_the_vote_and_undone(app: AppTest, own_database: str) -> None:
+    assert not app.exception
+    assert 'class="sg-aspects"' not in html_of(app), "the judge must not sway the vote"
+    first = [button.label for button in app.button if str(button.key).startswith("open-vote-")]
+    cast(app, "right")
+    drawn = html_of(app)
+    assert drawn.count('class="sg-aspects"') == 2
+    assert drawn.count("in its next basket") == 2
+    second = [button.label for button in app.button if str(button.key).startswith("open-vote-")]
+    assert first != second, "the next pair"
+    cast(app, "space")
+    assert open_store(own_database).votes()["winner"].isna().tolist() == [False, True]
+    app.button("judge-undo").click().run()
+    app.button("judge-undo").click().run()
+    assert not app.exception
+    assert len(open_store(own_database).votes()) == 0
+    assert first == [button.label for button in app.button if str(button.key).startswith("open-vote-")]
+    assert 'class="sg-aspects"' not in html_of(app)
+
+
 def test_after_the_last_pair_comes_another_household(app: AppTest) -> None:
     before = app.selectbox("judge-user").value
     for _ in range(10):
@@ -111,3 +141,58 @@ def test_a_database_that_refuses_is_said(app: AppTest, monkeypatch: pytest.Monke
     cast(app, "left")
     assert "0 votes already" in app.error[0].value
     assert "Your last vote" not in html_of(app)
+
+
+def test_every_view_draws(app: AppTest) -> None:
+    drawn = view(app, "Candidates")
+    assert drawn.count('class="sg-aspects"') == 10
+    assert "This household's weights" in drawn
+    assert "proxies" in drawn
+    ranks = [button.key for button in app.button if str(button.key).startswith("open-judge-")]
+    app.radio("judge-order").set_value("By the judge's score").run()
+    assert not app.exception
+    assert sorted(ranks) == sorted(button.key for button in app.button if str(button.key).startswith("open-judge-"))
+    assert "Arms minus their common start" in view(app, "Arms")
+    assert "policy.contexts=24" in app.code[0].value, "the command says what was set"
+    drawn = view(app, "Before | after")
+    assert "in both lists" in drawn
+    assert "judge score, mean (proxy)" in drawn
+    assert "Effect against judge calls" in view(app, "Cost")
+    assert any("policy.judged=0.05" in code.value for code in app.code)
+
+
+def test_the_plane_is_made_in_the_background(app: AppTest) -> None:
+    view(app, "Advantage plane")
+    app.button("judge-plane-make").click().run()
+    job = next(own for key, own in jobs()._jobs.items() if key.startswith("judge-plane"))
+    assert job.wait(120)
+    assert job.error is None
+    app.run()
+    assert not app.exception
+    drawn = html_of(app)
+    assert "rollouts" in drawn
+    assert "gate open" in drawn
+    table = job.result
+    assert (table["coefficient"].abs() * table["a_sem"].abs() <= table["a_biz"].abs() + 1e-5).all()
+    app.selectbox("judge-group").set_value(0).run()
+    assert not app.exception
+    assert "Its rollouts" in html_of(app)
+
+
+def test_weights_are_trained_on_votes_once_there_are_enough(app: AppTest, own_database: str) -> None:
+    assert app.button("judge-train").disabled
+    assert any(f"{LEAST} more votes" in caption.value for caption in app.caption)
+    for _ in range(LEAST):
+        cast(app, "left")
+    assert not app.button("judge-train").disabled
+    app.button("judge-train").click().run()
+    job = next(own for key, own in jobs()._jobs.items() if key.startswith("judge-votes"))
+    assert job.wait(120)
+    assert job.error is None
+    app.run()
+    assert not app.exception
+    assert job.result.votes == LEAST
+    assert "trained on votes" in html_of(app)
+    view(app, "Candidates")
+    app.segmented_control("judge-weighting").set_value("Votes").run()
+    assert not app.exception
