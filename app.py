@@ -11,7 +11,7 @@ from pages.components.style import LOGO, style
 st.set_page_config(page_title="Sigmascope", page_icon=":material/lens_blur:", layout="wide")
 st.logo(str(LOGO), size="large")
 offered = pages()
-page = st.navigation(offered)
+page = st.navigation(offered, position="hidden")  # the sidebar draws it
 mark_routed()
 style()
 sidebar.draw(page, offered)

@@ -3,7 +3,7 @@
 - What an address does not name has its default. An address that was followed (a link, back, forward) stands as it is until something is
   changed, and every change is one step in the browser's history.
 - Entered by its bare name, a page is as it was left; for this session the bare address then means that. The links of the sidebar carry the
-  address that a page was left with, so that this happens on narrow screens only, which keep Streamlit's own navigation.
+  address that a page was left with, so that this happens only where somebody types it.
 - A run that began before the browser learnt of its new address brings the one before along. It is no step back, and is not followed.
 """
 

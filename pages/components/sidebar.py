@@ -44,8 +44,7 @@ def draw(page: Page, offered: Mapping[str, Sequence[Page]]) -> None:
 
 
 def links(page: Page, offered: Mapping[str, Sequence[Page]]) -> None:
-    """The pages, each by the address that it was left with, so that going there is one step; narrow screens keep Streamlit's own
-    navigation, which folds the sidebar away (see the style sheet)."""
+    """The pages, each by the address that it was left with, so that going there is one step."""
     for section, entries in offered.items():
         with st.container(key=f"navigation-{section}", gap=None):
             for entry in entries:

@@ -66,7 +66,10 @@ def test_the_inspector_opens_and_leads_back(laid: FakeWorkbench, opened: Opened)
     app.button("space-details").click().run()
     assert not app.exception
     assert "item id" in html_of(app)
-    assert any("Show on the map" in str(link.proto.label) for link in app.get("page_link"))
+    assert any("Show in Semantic IDs" in str(link.proto.label) for link in app.get("page_link"))
+    app.button("inspector-latent_space").click().run()  # a page leads to itself by a button
+    assert not app.exception
+    assert app.query_params["item"] in ("i0400", ["i0400"])
 
 
 def test_the_link_restores_the_state(laid: FakeWorkbench, opened: Opened) -> None:

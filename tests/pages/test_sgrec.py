@@ -7,6 +7,7 @@ import pytest
 from backend.sgrec_bench import SgrecBench
 from backend.workbench import Workbench
 from backend.workspace import Stage, Workspace
+from pages.components.text import md
 from tests.pages.conftest import Opened, html_of
 from tests.pages.fake import FakeGenerator, FakeWorkbench
 
@@ -81,7 +82,7 @@ def test_without_a_judge_its_weight_cannot_be_moved(opened: Opened, page: str, k
     assert not app.exception
     assert app.slider(key=key).disabled
     assert app.slider(key=key).value == 0
-    assert any("train --recipe sgrec" in caption.value for caption in app.caption)
+    assert any(md("train --recipe sgrec") in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize("page", ["fusion", "recommend"])
