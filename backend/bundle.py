@@ -23,6 +23,7 @@ from backend.workspace import DEMO, Workspace
 
 MAX_BYTES = 30 * 2**20
 _LEFT_BEHIND = {"examples.parquet"}
+_WHERE_THERE = ("judge", "policy")  # they go along where they were made and fit
 
 
 def bundle(source: Workspace, target: Path) -> int:
@@ -39,7 +40,8 @@ def bundle(source: Workspace, target: Path) -> int:
         write_dataset(copy, dataset_settings(source), keep_tables=False)
         if copy.stage("dataset").fingerprint != source.stage("dataset").fingerprint:
             raise WorkspaceError("the source's tables are not what its settings make now", str(source.path), "build it again")
-        for stage in ("grounding", "tokens", "model", "evaluation"):
+        further = [stage for stage in _WHERE_THERE if source.has(stage) and not source.stale(stage)]
+        for stage in ("grounding", "tokens", "model", "evaluation", *further):
             shutil.copytree(source.path / stage, copy.path / stage, ignore=lambda _, names: _LEFT_BEHIND & set(names))
         ship(Workbench(source).space, copy.path / "atlas")  # maps would otherwise be laid out at first sight
         (copy.path / ".lock").unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from backend.evidence import RESULTS, Origin, origin_of
 from backend.health import StageInfo
-from backend.settings import PolicySettings
+from backend.settings import policy_changes
 from backend.workspace import Workspace, command_of
 
 _MOST_BYTES = 4 << 20  # of a result file
@@ -38,22 +38,11 @@ def every_arms(workspace: Workspace, stage: StageInfo, folder: Path = RESULTS) -
     found: list[Arms | None] = []
     if stage.state in ("ok", "stale") and "rows" in stage.metrics:
         machine = workspace.stage("policy").manifest.get("machine")
-        command = f"{command_of('policy', workspace.path)}{_changes(stage.settings)} --json"
+        command = f"{command_of('policy', workspace.path)}{policy_changes(stage.settings)} --json"
         about = {"settings": stage.settings, "date": stage.date, "commit": stage.commit, "machine": machine, "command": command}
         found.append(_arms("this workspace", "policy/manifest.json", {**stage.metrics, **about}))
     found += [_file(path) for path in (sorted(folder.glob("*.json")) if folder.is_dir() else [])]
     return [each for each in found if each is not None]
-
-
-def _changes(settings: Mapping[str, Any]) -> str:
-    """What was set otherwise than by default, as the command line takes it."""
-    default = PolicySettings().model_dump(mode="json")
-    changed = {name: value for name, value in settings.items() if name in default and value != default[name]}
-    return "".join(f" --set 'policy.{name}={_written(value)}'" for name, value in changed.items())
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _file(path: Path) -> Arms | None:

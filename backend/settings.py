@@ -6,6 +6,7 @@ Values that the papers do not give ([U] in the design notes) are ours, chosen by
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -256,6 +257,15 @@ class PolicySettings(Frozen):
     clip: float = Field(0.2, gt=0)  # ε of the objective
     kl: float = Field(0.02, ge=0)  # β, pull towards the start
     reward: RewardSettings = RewardSettings()
+
+
+def policy_changes(settings: Mapping[str, Any]) -> str:
+    """What of a stage's policy settings was set otherwise than by default, as the command line takes it."""
+    default = PolicySettings().model_dump(mode="json")
+    changed = {name: value for name, value in settings.items() if name in default and value != default[name]}
+    return "".join(
+        f" --set 'policy.{name}={value if isinstance(value, str) else json.dumps(value)}'" for name, value in changed.items()
+    )
 
 
 class Settings(Frozen):

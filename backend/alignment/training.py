@@ -46,7 +46,7 @@ from backend.judge.making import PROXY, load_judge, make_judge
 from backend.model.loading import load_model
 from backend.model.sigma import SigmaModel
 from backend.progress import CancelToken, Progress, Report, silent
-from backend.settings import JudgeSettings, PolicySettings
+from backend.settings import JudgeSettings, PolicySettings, policy_changes
 from backend.workspace import Workspace, provenance
 
 START_ARM = "sft"
@@ -253,7 +253,7 @@ def result(workspace: Workspace) -> dict[str, Any]:
     """
     stage = workspace.fresh_stage("policy")
     about = {name: stage.manifest.get(name) for name in ("commit", "date", "machine")}
-    command = "python -m backend train --recipe sgrec --workspace DIR --json"
+    command = f"python -m backend train --recipe sgrec --workspace DIR{policy_changes(stage.manifest['settings'])} --json"
     return {**provenance(), **about, "command": command, "seeds": stage.metrics["seeds"], "split": stage.metrics["split"],
             "labels": stage.metrics["labels"], "settings": stage.manifest["settings"], "rows": stage.metrics["rows"]}  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""README sections of the further recipes, drawn from what `evaluate --recipe jd --json` printed."""
+"""README sections of the further recipes, drawn from what `evaluate --recipe jd --json` and `train --recipe sgrec --json` printed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.evaluation.markdown import Rows, change, grid, interval, markdown_table, provenance
@@ -63,3 +63,33 @@ def _beams(rows: Rows) -> str:
             value = interval({**row, "mean": row["value"]})
         body.append([row["model"], row["what"], row["beams"] or "–", value, f"{row['n']:,}"])
     return markdown_table(["model", "what", "beams", "value", "n"], body)
+
+
+_POLICY = (("value", "value@10, $"), ("judge", "judge score (proxy)"), ("hr", "HR@10"), ("ndcg", "NDCG@10"), ("recall", "Recall@10"),
+           ("novelty", "novelty, bits"), ("breadth", "categories"))  # fmt: skip
+_LOOKS = (("steps", "steps"), ("agreement", "signs agree"), ("coefficient", "mean λ"), ("dead", "dead groups"), ("judge_calls", "judge calls"),
+          ("seconds", "seconds"))  # fmt: skip
+
+
+def policy(data: Mapping[str, Any]) -> str:
+    """All arms from one start: differences on held-out baskets, and what training looked like."""
+    cell = {(row["arm"], row["metric"]): row for row in data["rows"] if row.get("k") in (10, None) and "arm" in row}
+    arms = list(dict.fromkeys(arm for arm, _ in cell))
+    seeds = data["seeds"] if isinstance(data["seeds"], Sequence) else [data["seeds"]]
+    start = [cell[arms[0], metric] for metric, _ in _POLICY if (arms[0], metric) in cell]
+    parts = [
+        f"Split: {data['split']}, {start[0]['n']:,} households; training seeds {', '.join(map(str, seeds))}, means over them; "
+        "95 % paired intervals over households. "
+        f"{data['labels'].capitalize()}.",
+        "",
+    ]
+    shown = [(metric, name) for metric, name in _POLICY if (arms[0], metric) in cell]
+    body = [[f"{arms[0]} (the start)", *(f"{cell[arms[0], metric]['mean']:.3f}" for metric, _ in shown)]]
+    for arm in arms[1:]:
+        own = [cell[arm, metric] for metric, _ in shown]
+        body.append([arm, *(change({**row, "low": row["diff_low"], "high": row["diff_high"]}, 4) for row in own)])
+    parts += [markdown_table(["minus the start", *(name for _, name in shown)], body), ""]
+    trained = [cell[arm, "training"] for arm in arms if (arm, "training") in cell]
+    body = [[row["arm"], *("–" if row.get(key) is None else f"{row[key]:.3g}" for key, _ in _LOOKS)] for row in trained]
+    parts += [markdown_table(["training, a seed", *(name for _, name in _LOOKS)], body), ""]
+    return "\n".join([*parts, provenance(data)])

@@ -15,6 +15,7 @@ from backend.alignment.arm import METRICS
 from backend.alignment.training import _Run, align, arm_rows, load_policy, result
 from backend.data.store import open_dataset
 from backend.errors import Cancelled, RequestError, WorkspaceError
+from backend.evaluation.report_recipes import policy as policy_section
 from backend.model.loading import load_model
 from backend.model.training import trainable_state
 from backend.progress import CancelToken, Progress
@@ -49,6 +50,11 @@ def test_every_arm_is_measured_beside_the_start(aligned: Workspace) -> None:
     assert 0 <= told.loc["a2po", "coefficient"] <= 1
     assert (found["split"], found["seeds"]) == ("validation", [7])
     json.dumps(found, allow_nan=False)
+    text = policy_section(found)
+    assert "--set 'policy.epochs=4'" in text, "the command says what was set"
+    earned = table.loc[("a2po", "value"), "diff"]
+    assert f"| a2po | {earned:+.4f} [" in text
+    assert all(f"| {arm} |" in text for arm in QUICK.arms if arm != "sft")
 
 
 def test_business_alone_earns_more_on_its_own_contexts(aligned: Workspace) -> None:
