@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -60,6 +60,12 @@ class Found:
     last: int
 
 
+@lru_cache(maxsize=64)
+def _said(task: str) -> tuple[str, ...]:
+    """Stems of each training wording of a task, each once a wording."""
+    return tuple(stem for text in wordings(task, held_out=False) for stem in {word.stem for word in words(filled(text, ""))})
+
+
 @dataclass
 class Catalogue:
     """Names and wordings, prepared for reading; make one with `prepare` and keep it."""
@@ -78,18 +84,14 @@ class Catalogue:
     @cached_property
     def known(self) -> frozenset[str]:
         """Stems of the words of the training wordings; of the later, richer tasks only words that two wordings share."""
-        first = (stem for task in self.tasks if task in TASKS for stem in self._said(task))
+        first = (stem for task in self.tasks if task in TASKS for stem in _said(task))
         return self._shared.union(first)
 
     @cached_property
     def _shared(self) -> frozenset[str]:
         """Those that two wordings share: what a single one says ("tired of chicken") may well be a name."""
-        times = Counter(stem for task in self.tasks for stem in self._said(task))
+        times = Counter(stem for task in self.tasks for stem in _said(task))
         return frozenset(stem for stem, n in times.items() if n > 1)
-
-    @staticmethod
-    def _said(task: str) -> list[str]:
-        return [word.stem for text in wordings(task, held_out=False) for word in set(words(filled(text, "")))]
 
     @cached_property
     def _asking(self) -> Wordings:
