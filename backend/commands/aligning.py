@@ -29,7 +29,7 @@ def align(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
         train(workspace, settings.judge, settings.policy, settings.seed, report, cancel, resume=args.resume)
     found = result(workspace)
     if args.json:
-        write_json(out, {"workspace": str(args.workspace), **found})
+        write_json(out, found)
         return
     about = workspace.stage("judge").metrics
     rows = [
