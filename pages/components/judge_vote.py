@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import streamlit as st
@@ -125,9 +126,16 @@ def _last(bench: Workbench) -> None:
             judge_parts.has_stage(bench, "judge")
 
 
+_TWICE = 0.6  # seconds: the space key also presses the button that has the focus; nobody weighs a pair in so short a time
+
+
 def _cast(bench: Workbench, ballot: Ballot, choice: int | None) -> None:
     """Write a vote down (a callback) and go on to the next pair, after a household's last pair to another household."""
     session = st.session_state
+    now, before = time.monotonic(), session.get("judge-at", 0.0)
+    session["judge-at"] = now
+    if now - before < _TWICE:
+        return
     winner = None if choice is None else int(ballot.items["item"].to_numpy()[choice])
     try:
         vote = bench.judging.vote(state.store(), ballot, winner)

@@ -13,12 +13,16 @@ def test_keys_vote_and_the_export_names_nobody(page: Any, invented: str, databas
     page.goto(f"{invented}/judge?user=114", timeout=120_000)
     page.get_by_role("button", name="The left one").wait_for(timeout=120_000)
     before = len(open_store(database).votes())
+    page.wait_for_timeout(1000)
     page.keyboard.press("ArrowLeft")
     page.get_by_text("Your last vote: the left one").wait_for()
+    page.wait_for_timeout(1000)
     page.keyboard.press("Space")
     page.get_by_text("Your last vote: neither").wait_for()
+    page.wait_for_timeout(1000)
     page.get_by_role("button", name="The right one").click()
     page.get_by_text("Your last vote: the right one").wait_for()
+    page.wait_for_timeout(1000)
     page.keyboard.press("Space")  # the button that was clicked is gone: one vote, for neither
     page.get_by_text("Your last vote: neither").wait_for()
     assert len(open_store(database).votes()) == before + 4
