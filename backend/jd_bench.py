@@ -11,7 +11,6 @@ import pandas as pd
 
 from backend.answers import Recommendation
 from backend.data import schema as s
-from backend.errors import WorkspaceError
 from backend.workspace import Workspace, command_of
 
 if TYPE_CHECKING:  # these load torch
@@ -45,10 +44,7 @@ class JdBench:
     @property
     def there(self) -> bool:
         """Whether a trained model is there and fits the workspace."""
-        try:
-            return self.workspace.has(STAGE) and not self.workspace.stale(STAGE)
-        except (WorkspaceError, KeyError, TypeError):
-            return False
+        return self.workspace.fits(STAGE)
 
     @property
     def command(self) -> str:

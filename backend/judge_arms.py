@@ -38,11 +38,16 @@ def every_arms(workspace: Workspace, stage: StageInfo, folder: Path = RESULTS) -
     found: list[Arms | None] = []
     if stage.state in ("ok", "stale") and "rows" in stage.metrics:
         machine = workspace.stage("policy").manifest.get("machine")
-        command = f"{command_of('policy', workspace.path)}{policy_changes(stage.settings)} --json"
+        where = Path("DIR") if workspace.read_only else workspace.path  # the shipped demo cannot be trained in
+        command = f"{command_of('policy', where)}{policy_changes(stage.settings)} --json"
         about = {"settings": stage.settings, "date": stage.date, "commit": stage.commit, "machine": machine, "command": command}
         found.append(_arms("this workspace", "policy/manifest.json", {**stage.metrics, **about}))
     found += [_file(path) for path in (sorted(folder.glob("*.json")) if folder.is_dir() else [])]
-    return [each for each in found if each is not None]
+    runs: dict[str, Arms] = {}
+    for each in found:
+        if each is not None:
+            runs.setdefault(each.origin.date or each.name, each)  # a run and its result file are one
+    return list(runs.values())
 
 
 def _file(path: Path) -> Arms | None:

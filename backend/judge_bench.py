@@ -1,7 +1,7 @@
 """What the Judge page may ask: ballots, judged items, the advantage plane, the arms as measured, a list after the policy's training.
 
 - Each part opens what it needs, when first asked: voting needs the model alone, aspects the `judge` stage, arms the `policy` stage.
-- The judge answers here, on a page that looks into it; no recommendation anywhere asks it.
+- The judge answers here, on a page that looks into it; a recommendation asks it only where its weight was drawn (`FusionSettings.judge_weight`).
 - What the judge goes by are proxies, and everything that shows its figures says so.
 """
 
@@ -198,15 +198,11 @@ class JudgeBench:
 
     def _now(self, request: Request) -> Situation:
         """A household when its next basket is due, as the generator takes it."""
-
-        if request.user is None:
+        shopper = self._people().resolve(request)
+        if shopper.user is None:
             raise RequestError("the judge needs a household, not a composed shopper", "user", "pick one")
-        people = self._people()
-        user, shopper = people.user_row(request.user), people.resolve(request)
-        stop = int(people.histories.first[user + 1])
-        day = people.histories.days[stop - 1] + shopper.days[-1] if len(shopper.days) else 0.0
         return Situation(
-            user, shopper.profile, shopper.items, shopper.days, shopper.steps, np.datetime64(int(day), "D"), request.instruction
+            shopper.user, shopper.profile, shopper.items, shopper.days, shopper.steps, shopper.day, request.instruction
         )
 
     # the advantage plane -----------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from backend.answers import Recommendation
 from backend.data import schema as s
-from backend.errors import WorkspaceError
 from backend.workspace import Workspace, command_of
 
 if TYPE_CHECKING:  # loads torch
@@ -42,10 +41,7 @@ class SgrecBench:
     @property
     def there(self) -> bool:
         """Whether trained arms are there and fit the workspace."""
-        try:
-            return self.workspace.has(STAGE) and not self.workspace.stale(STAGE)
-        except (WorkspaceError, KeyError, TypeError):
-            return False
+        return self.workspace.fits(STAGE)
 
     @property
     def command(self) -> str:

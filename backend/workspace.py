@@ -250,6 +250,13 @@ class Workspace:
                 return f"made from {source} {expected}, but {source} is now {found}"
         return ""
 
+    def fits(self, name: str) -> bool:
+        """Whether the stage is there, can be read, and belongs to its inputs as they are now."""
+        try:
+            return self.has(name) and not self.stale(name)
+        except (WorkspaceError, KeyError, TypeError):
+            return False
+
     def fresh_stage(self, name: str) -> Stage:
         """The stage, checked against its inputs.
 

@@ -73,7 +73,8 @@ def evaluate_arm(
     )
     about = provenance()
     return {
-        "command": f"python -m backend evaluate --recipe sgrec --arm '{arm}' --split {split_name} --json",
+        "command": f"python -m backend evaluate --recipe sgrec --arm '{arm}' --split {split_name}"
+        f"{'' if limit is None else f' --limit {limit}'} --json",
         **{key: about[key] for key in ("commit", "date", "machine")},
         "split": split_name,
         "seed": seed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from backend.data.schema import Dataset
 from backend.generation.judged import Moment
 from backend.judge.aspects import NOBODY, Situation, holistic
 from backend.judge.availability import why_missing
-from backend.judge.making import OpenJudge, load_judge
 from backend.workspace import Workspace
+
+if TYPE_CHECKING:
+    from backend.judge.making import OpenJudge
 
 _KEPT = 16  # households whose scores are kept
 
@@ -55,6 +58,10 @@ class JudgeScores:
         with self._lock:
             made = self.workspace.fresh_stage("judge").fingerprint
             if self._judge is None or made != self._made:
+                from backend.judge.making import (
+                    load_judge,  # what makes a judge takes a second to import, and most requests need none
+                )
+
                 self._judge, self._made = load_judge(self.workspace, self._dataset), made
                 self._found.clear()
             judge = self._judge

@@ -18,7 +18,8 @@ from pages.components.text import esc, md, money, three
 PAGE = "judge"
 NAMES: Mapping[str, str] = {"profile": "Profile", "future": "Future", "novelty": "Novelty", "context": "Context"}
 NOT_SERVED = (
-    "The judge speaks at training time only. No recommendation asks it: what a policy learned of it is in the policy's weights."
+    "The judge speaks at training time: what a policy learned of it is in the policy's weights. A recommendation asks it only where its own weight "
+    "is drawn, which ships at 0."
 )
 PROXY = "It learned from proxies (what households bought later in the training period), not from opinions of people."
 MAKES = {"judge": "what the judge says", "policy": "trained policies"}
@@ -67,7 +68,7 @@ def has_stage(bench: Workbench, name: str) -> bool:
         return True
     demo = bench.info().demo
     why = {"missing": "This workspace has no stage", "stale": "The workspace's model is newer than its stage"}.get(
-        stage.state, "Damaged is the stage"
+        stage.state, "This workspace has a damaged stage"
     )
     where = " The shipped demo is read-only: train in a workspace of your own." if demo else ""
     st.info(f"{why} `{name}`, so {MAKES[name]} cannot be shown.{where} This makes it:", icon=":material/balance:")

@@ -36,11 +36,11 @@ def section(bench: Workbench, asked: Request) -> None:
             state.show_error(problem)
             _offer(bench)
         else:
-            left, right = st.columns([0.3, 0.7], gap="medium")
-            with right:
+            question, household = st.columns([0.7, 0.3], gap="medium")  # on a phone the question comes first
+            with question:
                 _pair(bench, ballot)
                 _last(bench)
-            with left:
+            with household:
                 _household(bench, ballot)
     judge_votes.panel(bench)
 

@@ -27,7 +27,9 @@ MEANING = {
 
 def missing(bench: Workbench) -> None:
     """What to do where no policy is there."""
-    recipe.missing(bench, "policy of the S-GRec recipe", "train the judge and the policies", "half an hour", bench.sgrec.command)
+    recipe.missing(
+        bench, "policy of the S-GRec recipe", "train the judge and the policies", "six or seven minutes", bench.sgrec.command
+    )
 
 
 def pick(bench: Workbench) -> str:
@@ -65,4 +67,4 @@ def beside(bench: Workbench, asked: Request, found: Recommendation, arm: str) ->
         st.html(chips.tags([f"{pair.overlap:.0%} in both lists", f"mean price ${spent[0]:.2f} → ${spent[1]:.2f}"]))
         if len(pair.moves):
             st.html(aligned(pair.moves, SIGMA, f"{SGREC}, {arm}", figures.department_colours(bench.departments())))
-        st.caption("The judge took part in the training alone; no judge is asked for this list.")
+        st.caption("The judge took part in the training; for this list it is asked only where its weight is drawn under Fusion.")

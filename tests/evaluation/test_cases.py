@@ -73,3 +73,13 @@ def test_activity_slices() -> None:
     assert activity_slices([1, 2, 3, 4, 5, 6]).tolist() == ["low", "low", "medium", "medium", "high", "high"]
     assert len(set(activity_slices([4, 4, 4]).tolist())) == 1
     assert activity_slices([]).tolist() == []
+
+
+def test_wanting_some_items_alone(dataset: Dataset, cases: list[Case]) -> None:
+    some = np.zeros(dataset.n_items, bool)
+    some[cases[0].targets[0]] = True
+    own = cases[0].wanting(some)
+    assert own is not None
+    assert own.targets.tolist() == own.new_targets.tolist() == [cases[0].targets[0]]
+    assert np.array_equal(own.legal(dataset.n_items), cases[0].legal(dataset.n_items)), "every item may still be shown"
+    assert cases[0].wanting(~np.ones(dataset.n_items, bool)) is None

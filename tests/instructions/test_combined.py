@@ -125,3 +125,10 @@ def test_a_model_of_few_tasks_reads_everything(dataset: Dataset, catalogue: Cata
         *(w["text"] for w in WISHES[:6]),
     ):
         assert read(text, few).task in {*known, "JustForYou"}
+
+
+def test_an_amount_alone_is_a_budget_where_one_can_be_asked_for(dataset: Dataset, catalogue: Catalogue) -> None:
+    budgets = prepare(dataset, fake_encode, catalogue.name_vectors(), EVERY)
+    assert read("I have $20 in my pocket", budgets).filters == {"max_total": 20.0}
+    assert "max_total" not in read("frozen pizza, $20", budgets).filters, "it may be the price of what is named"
+    assert read("I have $20 in my pocket", catalogue).filters == {}, "no such task was trained"

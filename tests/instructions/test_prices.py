@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import RequestError
-from backend.instructions.prices import parse_price, read_limits
+from backend.instructions.prices import bare_limit, parse_price, read_limits, says_money
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,27 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except RequestError:
         return
     assert limits.max_price is None or limits.max_price > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most", "total"),
+    [
+        ("no item may exceed $5", None, 5, None),
+        ("don't let the bill go over $40", None, None, 40),
+        ("I don't want to pay more than $3 for anything", None, 3, None),
+        ("stay south of $6 for each", None, 6, None),
+        ("never mind the rest at least $5", 5, None, None),  # "at least" is meant as it is said
+        ("no candy, over $5", 5, None, None),  # a refusal ends with its clause
+    ],
+)
+def test_a_refused_lower_limit_is_an_upper_one(text: str, least: float | None, most: float | None, total: float | None) -> None:
+    found = read_limits(text)
+    assert (found.min_price, found.max_price, found.max_total) == (least, most, total)
+
+
+def test_an_amount_alone() -> None:
+    assert bare_limit("I have $20 in my pocket") == ("max_total", 20.0, 7, 10)
+    assert bare_limit("$4 each") == ("max_price", 4.0, 0, 2)
+    assert bare_limit("5 apples") is None
+    assert says_money("ten dollars")
+    assert not says_money("5 apples")
