@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from backend.judge.weights import Pairs, Weights, fit_bradley_terry
 from backend.judge_votes import measured
 from backend.progress import CancelToken, silent
 from backend.settings import WeightSettings
+from backend.workbench import Workbench
 
 
 def votes(households: int, each: int, aspect: int = 2) -> Pairs:
@@ -42,3 +45,18 @@ def test_it_can_be_cancelled() -> None:
     cancel.cancel()
     with pytest.raises(Cancelled):
         measured(votes(6, 5), Weights.uniform(7), fit_bradley_terry, WeightSettings(), 7, silent, cancel)
+
+
+def test_a_ballot_stands_before_the_latest_basket(trained: Path) -> None:
+    """What the household then bought is neither known to the list nor shown in it as bought."""
+    bench = Workbench.open(trained)
+    user = bench.judging.households[0]
+    ballot = bench.judging.ballot(user, "my weekly shop")
+    events = bench.dataset.events
+    own = events[events["user"] == ballot.user]
+    latest = own[own["step"] == own["step"].iloc[-1]]
+    assert ballot.start == latest.index[0]
+    assert ballot.bought == set(latest["item"])
+    assert user not in str(ballot.context())
+    again = bench.judging.ballot(user, "my weekly shop", ballot.of)
+    assert again.items["item"].tolist() == ballot.items["item"].tolist(), "after the last pair comes the first"

@@ -52,8 +52,8 @@ def test_every_arm_is_measured_beside_the_start(aligned: Workspace) -> None:
     json.dumps(found, allow_nan=False)
     text = policy_section(found)
     assert "--set 'policy.epochs=4'" in text, "the command says what was set"
-    earned = table.loc[("a2po", "value"), "diff"]
-    assert f"| a2po | {earned:+.4f} [" in text
+    earned, least, most = (table.loc[("a2po", "value"), column] for column in ("diff", "diff_low", "diff_high"))
+    assert f"| a2po | {earned:+.4f} [{least:+.4f}, {most:+.4f}] |" in text
     assert all(f"| {arm} |" in text for arm in QUICK.arms if arm != "sft")
 
 

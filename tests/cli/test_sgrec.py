@@ -34,6 +34,7 @@ def test_an_arm_is_measured_beside_its_start(run: Run, aligned: Path) -> None:
     found = run(*ask, "--json").json
     json.dumps(found, allow_nan=False)
     assert (found["arm"], found["split"]) == ("a2po", "test")
+    assert "--arm 'a2po' --split test --limit 8 --json" in found["command"], "the whole command"
     assert {row["recommender"] for row in found["results"]} == {"S-GRec, a2po", "sft"}
     assert {row["reference"] for row in found["differences"]} == {"sft"}
     means = {row["recommender"]: row["mean"] for row in found["results"]

@@ -243,6 +243,12 @@ def test_a_trained_model_is_measured(jd_workspace: Path, capsys: pytest.CaptureF
     count = {row["view"]: row["n"] for row in measured["results"] if row["slice"] == "all"}
     assert count.keys() >= {"all", "rare items"}
     assert 0 < count["rare items"] <= count["all"], "only baskets that hold a rare item"
+    ideal = {
+        (row["recommender"], row["view"]): row["mean"]
+        for row in measured["results"]
+        if (row["metric"], row["k"], row["slice"]) == ("hr", 20, "all")
+    }
+    assert ideal["popularity", "rare items"] < ideal["popularity", "all"], "best sellers are no right answers there"
     text = jd_section(measured)
     for said in ("| JD, constrained beam 20 |", "| SASRec |", "rare items", "invalid SIDs, free beam", measured["command"]):
         assert said in text

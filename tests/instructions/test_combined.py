@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from backend.data.schema import Dataset
+from backend.instructions import catalogue as catalogues
+from backend.instructions import reading
 from backend.instructions.catalogue import TASKS, Catalogue, prepare
 from backend.instructions.measure import Share, check, combined, confusion
 from backend.instructions.reading import read
@@ -132,3 +134,15 @@ def test_an_amount_alone_is_a_budget_where_one_can_be_asked_for(dataset: Dataset
     assert read("I have $20 in my pocket", budgets).filters == {"max_total": 20.0}
     assert "max_total" not in read("frozen pizza, $20", budgets).filters, "it may be the price of what is named"
     assert read("I have $20 in my pocket", catalogue).filters == {}, "no such task was trained"
+
+
+def test_an_occasion_is_no_offer(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
+    every = prepare(dataset, fake_encode, catalogue.name_vectors(), EVERY)
+    monkeypatch.setattr(reading, "_free_task", lambda *_, **__: "Deals")
+    assert "deals" not in read("ideas for Easter", every).filters
+    assert read("what is cheap today", every).filters.get("deals") is True
+
+
+def test_a_wording_says_a_word_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogues, "wordings", lambda task, held_out: ["tired of chicken, chicken, chicken"])
+    assert sorted(catalogues._said.__wrapped__("any")) == ["chicken", "of", "tired"]
