@@ -140,10 +140,11 @@ class DemandReader:
         if self._only is not None:
             out[:, self._only] = 1.0
         elif len(texts):
-            masked, marks = heard(texts, self.catalogue)
-            if self._older:
-                features = self._features([vectors], marks[:, :2].max(1, keepdims=True))
+            if self._older:  # heard as it was fitted
+                said = np.array([[bool(self.catalogue.find(words(text)))] for text in texts])
+                features = self._features([vectors], said)
             else:
+                masked, marks = heard(texts, self.catalogue)
                 features = self._features([vectors, self.catalogue.encode(masked)], marks)
             out[:, self._classifier.classes_] = self._classifier.predict_proba(features)
         return out

@@ -34,7 +34,9 @@ def _instruction(page: Any) -> None:
 def _examples(page: Any) -> None:
     """The Fusion page asks for its examples to be prepared first; the smallest number is enough for a picture, and is kept."""
     chart = page.locator(".st-key-multiples .js-plotly-plot .main-svg")
-    prepare = page.locator(".st-key-lab-prepare button")
+    prepare = page.locator(".st-key-lab-prepare button").filter(
+        visible=True
+    )  # it also lies folded away beside examples that are there
     chart.or_(prepare).first.wait_for(timeout=LONG)
     if prepare.count():
         slider = page.get_by_role("slider", name="Households of each split")
@@ -43,6 +45,12 @@ def _examples(page: Any) -> None:
         page.locator("[data-test-script-state='notRunning']").first.wait_for(timeout=LONG)
         prepare.click()
         chart.first.wait_for(timeout=5 * LONG)
+
+
+def _vote(page: Any) -> None:
+    """What the judge says is shown after a vote."""
+    page.get_by_role("button", name="The left one").click(timeout=LONG)
+    page.get_by_text("Your last vote").wait_for(timeout=LONG)
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ ALL = (
     Picture("semantic_ids", "semantic_ids.py", "semantic_ids", ".js-plotly-plot .main-svg", 1300),
     Picture("latent_space", "latent_space.py", "latent_space", ".js-plotly-plot .main-svg", 1100),
     Picture("fusion", "fusion.py", "fusion?wpop=0.5&wv=0.2&div=0.3", "h1", 1200, _examples),
+    Picture("judge", "judge.py", "judge", ".st-key-judge-side-0", 1000, _vote),
     Picture("evidence", "evidence.py", "evidence?section=Quality", ".js-plotly-plot .scatterlayer", 900),
 )
 
