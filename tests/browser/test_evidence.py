@@ -10,6 +10,7 @@ import pytest
 
 from backend.workspace import DEMO
 from tests.browser.conftest import LONG
+from tests.browser.plots import settled
 
 pytestmark = pytest.mark.skipif(not (DEMO / "evaluation" / "manifest.json").is_file(), reason="the demo was not evaluated")
 
@@ -39,6 +40,7 @@ def test_the_main_path(page: Any, address: str) -> None:
     shown("What taking a part away costs")
     assert page.get_by_role("radio", name="Ablations").get_attribute("aria-checked") == "true"
 
+    settled(page)
     with page.expect_download(timeout=LONG) as waiting:
         page.get_by_role("button", name="CSV").first.click()
     with open(waiting.value.path(), newline="", encoding="utf-8") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.storage import open_store
+from tests.browser.plots import settled
 
 
 def test_keys_vote_and_the_export_names_nobody(page: Any, invented: str, database: str) -> None:
@@ -29,6 +30,7 @@ def test_keys_vote_and_the_export_names_nobody(page: Any, invented: str, databas
     page.keyboard.press("u")
     page.get_by_text("Your last vote: the right one").wait_for()
     assert len(open_store(database).votes()) == before + 3
+    settled(page)  # while a run replaces the button, Streamlit drops a click on it
     with page.expect_download() as got:
         page.get_by_role("button", name="Export").click()
     lines = [json.loads(line) for line in Path(got.value.path()).read_text("utf-8").splitlines()]

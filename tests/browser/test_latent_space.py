@@ -71,6 +71,7 @@ def test_find_look_choose_take(page: Any, address: str) -> None:
     tab.click()
     lit = page.evaluate(LIT)
     assert lit[0] == lit[1] > 0
+    settled(page)
     with page.expect_download() as download:
         page.locator(".st-key-space-download button").click()
     table = pd.read_csv(io.BytesIO(Path(download.value.path()).read_bytes()))
