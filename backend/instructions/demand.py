@@ -5,7 +5,8 @@
   than anything that learnt to read them through the recommendation loss (README, experiment log).
 - A sentence is looked at twice, as it stands and with its names masked (`heard`): what is asked for a thing does not hang on the thing.
 - What needs no sentence encoder is told beside it (`MARKS`): which kinds of names, occasions, money and offers are said.
-- Its examples are kept with the model, so that a model is read as it was trained, whatever wordings.toml says later.
+- Turns of phrase are heard apart (`phrasing.py`), and the two opinions are multiplied: neither alone reads unseen wordings as well.
+- It is fitted once, when a model is trained, and kept with it: a model is read as it was trained, whatever wordings.toml says later.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.metrics.pairwise import rbf_kernel
 from threadpoolctl import threadpool_limits
 
 from backend.data import calendar
+from backend.errors import WorkspaceError
 from backend.instructions.catalogue import PLACEHOLDER, Catalogue, Encode
 from backend.instructions.phrases import occasion, phrases
+from backend.instructions.phrasing import Phrasing, fit_phrasing
 from backend.instructions.prices import says_money
 from backend.instructions.shop import PRICES, TOTALS, dollars
 from backend.instructions.templates import in_sentence, slots_of, wordings
@@ -35,14 +39,43 @@ _SPREAD = 0.6  # what a mark weighs beside the unit vectors, whose two views sha
 _IN_DOUBT, _TIMES = "JustForYou", 2.0  # a next basket that is taken for something else costs twice what the opposite does
 
 
-def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed: int) -> dict[str, np.ndarray]:
-    """What a `DemandReader` is fitted on.
+def fit_demand(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed: int) -> dict[str, np.ndarray]:
+    """What a `DemandReader` reads with, fitted on the training wordings of the tasks.
 
     Shape:
-        returns: vectors and masked (n, dim) float16, marks (n, 7) uint8, demand (n,) place among the tasks, weight (n,).
+        returns: centres (2, dim) float32 of the two views; basis (m, 2 · dim + 7) float16, m ≤ 700 of the examples; kernel (m, tasks)
+        and kernel_bias (tasks,) float32, so that rbf(features, basis) @ kernel + kernel_bias are logits; and what `fit_phrasing` gives.
     """
+    texts, demand, weight = _examples(tasks, catalogue, seed)
+    masked, marks = heard(texts, catalogue)
+    views = np.stack([np.asarray(encode(each), np.float32) for each in (texts, masked)])
+    centres = views.mean(1)
+    features = (
+        _features(views, marks, centres).astype(np.float16).astype(np.float32)
+    )  # so that the basis is kept as it was fitted
+    nystroem = Nystroem(**{**_KERNEL, "n_components": min(int(_KERNEL["n_components"]), len(texts))})
+    with threadpool_limits(1, user_api="blas"):  # many small products: more threads only wait for each other
+        mapped = nystroem.fit_transform(features)
+        coefficients, bias = np.zeros((len(tasks), mapped.shape[1])), np.zeros(len(tasks))
+        if len(tasks) > 1:
+            told = LogisticRegression(C=_PENALTY, max_iter=1000).fit(mapped, demand, sample_weight=weight)
+            # of two tasks scikit-learn gives the logit of the second alone
+            coefficients[-len(told.coef_) :], bias[-len(told.coef_) :] = told.coef_, told.intercept_
+    return {
+        "centres": centres,
+        "basis": nystroem.components_.astype(np.float16),
+        "kernel": (nystroem.normalization_.T @ coefficients.T).astype(np.float32),
+        "kernel_bias": bias.astype(np.float32),
+        **fit_phrasing(masked, marks, demand, weight, len(tasks)),
+    }
+
+
+def _examples(tasks: Sequence[str], catalogue: Catalogue, seed: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Training wordings filled with names, the place of each one's task, and what each counts."""
     rng, values = np.random.default_rng(seed), slot_values(catalogue)
-    texts, demand, weight = [], [], []
+    texts: list[str] = []
+    demand: list[int] = []
+    weight: list[float] = []
     for place, task in enumerate(tasks):
         for wording in wordings(task, held_out=False):
             slots = slots_of(wording)
@@ -50,14 +83,13 @@ def demand_examples(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, 
             texts += [wording.format_map({slot: str(rng.choice(values[slot])) for slot in slots}) for _ in range(times)]
             demand += [place] * times
             weight += [(_TIMES if task == _IN_DOUBT else 1.0) / times] * times
-    masked, marks = heard(texts, catalogue)
-    return {
-        "vectors": np.asarray(encode(texts), np.float16),
-        "masked": np.asarray(encode(masked), np.float16),
-        "marks": marks,
-        "demand": np.array(demand, np.int64),
-        "weight": np.array(weight, np.float32),
-    }
+    return texts, np.array(demand, np.int64), np.array(weight, np.float32)
+
+
+def _features(views: np.ndarray, marks: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Centred views (2, n, dim) and marks (n, m) side by side. Shape: (n, 2 · dim + m) float32"""
+    centred = (views - centres[:, None]) / np.sqrt(len(views))
+    return np.concatenate([*centred, _SPREAD * marks.astype(np.float32)], axis=1).astype(np.float32)
 
 
 def slot_values(catalogue: Catalogue) -> dict[str, list[str]]:
@@ -83,10 +115,12 @@ def heard(texts: Sequence[str], catalogue: Catalogue) -> tuple[list[str], np.nda
     Shape:
         returns: n texts, and (n, len(MARKS)) uint8, 0 or 1.
     """
+    themed = bool({"Season", "Holiday"} & set(catalogue.tasks))
     masked, marks = [], np.zeros((len(texts), len(MARKS)), np.uint8)
     for row, text in enumerate(texts):
         said = words(text)
-        found = [one for one in catalogue.find(said) if occasion(one.name.text) is None]  # "Halloween" is no "Halloween items"
+        # "Halloween" is no "Halloween items" where an occasion can be asked for
+        found = [one for one in catalogue.find(said) if not (themed and occasion(one.name.text))]
         spans = [(said[one.first].start, said[one.last - 1].stop) for one in found]
         told = phrases(text, spans)
         themes = {phrase.theme for phrase in told if phrase.theme}
@@ -109,42 +143,34 @@ class DemandReader:
     """Reads demands.
 
     Args:
-        examples: as `demand_examples` gives them.
+        fitted: as `fit_demand` gives it.
         tasks: the tasks that the model was trained on, in its order.
         catalogue: the names that may be said.
+
+    Raises:
+        WorkspaceError: what was kept is of an older version.
     """
 
-    def __init__(self, examples: Mapping[str, np.ndarray], tasks: Sequence[str], catalogue: Catalogue) -> None:
+    def __init__(self, fitted: Mapping[str, np.ndarray], tasks: Sequence[str], catalogue: Catalogue) -> None:
+        if "basis" not in fitted:
+            raise WorkspaceError(
+                "this model was trained by an older version, whose reading is no longer known", mend="train again"
+            )
         self.tasks, self.catalogue = tuple(tasks), catalogue
-        self._older = "names" in examples  # of a model from before names were masked: one view and one mark
-        views = [examples[name].astype(np.float32) for name in (("vectors",) if self._older else ("vectors", "masked"))]
-        marks = examples["names"][:, None] if self._older else examples["marks"]
-        self._centres = [view.mean(0) for view in views]
-        own = np.unique(examples["demand"])
-        self._only = int(own[0]) if len(own) == 1 else None
-        if self._only is None:
-            kernel = Nystroem(**{**_KERNEL, "n_components": min(int(_KERNEL["n_components"]), len(marks))})
-            self._classifier = make_pipeline(kernel, LogisticRegression(C=_PENALTY, max_iter=1000))
-            features, weight = self._features(views, marks), examples["weight"]
-            with threadpool_limits(1, user_api="blas"):  # many small products: more threads only wait for each other
-                self._classifier.fit(features, examples["demand"], logisticregression__sample_weight=weight)
-
-    def _features(self, views: Sequence[np.ndarray], marks: np.ndarray) -> np.ndarray:
-        """Views (n, dim) and marks (n, m) side by side. Shape: (n, views · dim + m) float32"""
-        centred = [(view - centre) / np.sqrt(len(views)) for view, centre in zip(views, self._centres, strict=True)]
-        return np.concatenate([*centred, np.float32(1 if self._older else _SPREAD) * marks.astype(np.float32)], axis=1)
+        self._fitted = {name: value.astype(np.float32) for name, value in fitted.items() if not name.startswith("phrasing")}
+        self._phrasing = Phrasing(fitted)
 
     def read(self, texts: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Probability of each task. Shape: vectors (n, dim) unit norm → (n, tasks) float32."""
-        out = np.zeros((len(texts), len(self.tasks)), np.float32)
-        if self._only is not None:
-            out[:, self._only] = 1.0
-        elif len(texts):
-            if self._older:  # heard as it was fitted
-                said = np.array([[bool(self.catalogue.find(words(text)))] for text in texts])
-                features = self._features([vectors], said)
-            else:
-                masked, marks = heard(texts, self.catalogue)
-                features = self._features([vectors, self.catalogue.encode(masked)], marks)
-            out[:, self._classifier.classes_] = self._classifier.predict_proba(features)
-        return out
+        if not len(texts) or len(self.tasks) == 1:
+            return np.ones((len(texts), len(self.tasks)), np.float32)
+        masked, marks = heard(texts, self.catalogue)
+        out = np.sqrt(self._by_meaning(vectors, masked, marks) * self._phrasing.read(masked, marks))  # their geometric mean
+        return np.asarray(out / out.sum(1, keepdims=True), np.float32)
+
+    def _by_meaning(self, vectors: np.ndarray, masked: Sequence[str], marks: np.ndarray) -> np.ndarray:
+        """The kernel's opinion. Shape: (n, tasks)"""
+        views = np.stack([vectors, self.catalogue.encode(list(masked))])
+        features = _features(views, marks, self._fitted["centres"])
+        near = rbf_kernel(features, self._fitted["basis"], gamma=_KERNEL["gamma"])
+        return np.asarray(softmax(near @ self._fitted["kernel"] + self._fitted["kernel_bias"], axis=1), np.float32)

@@ -104,10 +104,10 @@ class Listener:
         return Said(self.ground(texts), sentence, demand)
 
 
-def listener(workspace: Workspace, dataset: Dataset, examples: Mapping[str, np.ndarray], tasks: Sequence[str]) -> Listener:
-    """The listener of a workspace, with a reader of these tasks fitted on these examples."""
+def listener(workspace: Workspace, dataset: Dataset, demand: Mapping[str, np.ndarray], tasks: Sequence[str]) -> Listener:
+    """The listener of a workspace, with a reader of these tasks, fitted as `fit_demand` does it."""
     catalogue = prepare(dataset, shared_encode, tasks=tasks)
-    return Listener(text_grounder(workspace), DemandReader(examples, tasks, catalogue))
+    return Listener(text_grounder(workspace), DemandReader(demand, tasks, catalogue))
 
 
 def shared_encode(texts: list[str]) -> np.ndarray:

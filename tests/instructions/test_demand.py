@@ -83,7 +83,7 @@ def test_a_model_from_before_the_marks_is_still_read(catalogue: Catalogue) -> No
 
 
 def test_unseen_wordings_are_read_by_the_real_encoder(tiny_dataset: Dataset) -> None:
-    """Bars below what was measured (.95 and .90), so that another draw of names does not fail it; chance is .25."""
+    """Bars below what was measured (.98 and .95), so that another draw of names does not fail it; chance is .25."""
 
     def encode(texts: list[str]) -> np.ndarray:
         return shared_text_encoder().encode(texts)
@@ -92,4 +92,4 @@ def test_unseen_wordings_are_read_by_the_real_encoder(tiny_dataset: Dataset) -> 
     reader = DemandReader(demand_examples(TASKS, catalogue, encode, seed=7), TASKS, catalogue)
     for place, task in ((0, "JustForYou"), (3, "Discover")):
         texts = wordings(task, held_out=True)
-        assert (reader.read(texts, encode(texts)).argmax(1) == place).mean() >= 0.8
+        assert (reader.read(texts, encode(texts)).argmax(1) == place).mean() >= 0.88
