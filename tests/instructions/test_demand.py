@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from backend.data.schema import Dataset
+from backend.errors import WorkspaceError
 from backend.grounding.encoders import shared_text_encoder
-from backend.instructions.catalogue import Catalogue, prepare
-from backend.instructions.demand import MARKS, DemandReader, demand_examples, heard
+from backend.instructions.catalogue import Catalogue, Name, prepare
+from backend.instructions.demand import MARKS, DemandReader, _examples, fit_demand, heard
 from backend.instructions.templates import wordings
 from tests.small import FakeEncoder
 
@@ -24,21 +25,20 @@ def catalogue(tiny_dataset: Dataset) -> Catalogue:
     return prepare(tiny_dataset, fake_encode)
 
 
-def test_examples_are_the_training_wordings_each_as_heavy_as_the_next_but_in_doubt_it_is_the_next_basket(
-    catalogue: Catalogue,
-) -> None:
-    found = demand_examples(TASKS, catalogue, fake_encode, seed=7)
-    assert len(found["vectors"]) == len(found["masked"]) == len(found["marks"]) == len(found["demand"]) == len(found["weight"])
+def test_wordings_are_each_as_heavy_as_the_next_but_in_doubt_it_is_the_next_basket(catalogue: Catalogue) -> None:
+    texts, demand, weight = _examples(TASKS, catalogue, seed=7)
+    assert len(texts) == len(demand) == len(weight)
+    _, marks = heard(texts, catalogue)
     for place, task in enumerate(TASKS):
-        own = found["demand"] == place
+        own = demand == place
         heavy = 2 if task == "JustForYou" else 1
-        assert found["weight"][own].sum() == pytest.approx(heavy * len(wordings(task, held_out=False)), rel=1e-4)
-        names = found["marks"][own, :2].max(1).mean()
+        assert weight[own].sum() == pytest.approx(heavy * len(wordings(task, held_out=False)), rel=1e-4)
+        names = marks[own, :2].max(1).mean()
         assert names > 0.9 if task in ("Category", "Query") else names < 0.1
 
 
 def test_what_it_was_fitted_on_is_read_again(catalogue: Catalogue) -> None:
-    reader = DemandReader(demand_examples(TASKS, catalogue, fake_encode, seed=7), TASKS, catalogue)
+    reader = DemandReader(fit_demand(TASKS, catalogue, fake_encode, seed=7), TASKS, catalogue)
     for place, task in ((0, "JustForYou"), (3, "Discover")):
         texts = wordings(task, held_out=False)
         found = reader.read(texts, fake_encode(texts))
@@ -48,7 +48,7 @@ def test_what_it_was_fitted_on_is_read_again(catalogue: Catalogue) -> None:
 
 
 def test_one_task_needs_no_reading(catalogue: Catalogue) -> None:
-    reader = DemandReader(demand_examples(("Discover",), catalogue, fake_encode, seed=7), ("Discover",), catalogue)
+    reader = DemandReader(fit_demand(("Discover",), catalogue, fake_encode, seed=7), ("Discover",), catalogue)
     assert reader.read(["anything"], fake_encode(["anything"])).tolist() == [[1.0]]
     assert reader.read([], np.zeros((0, 384), np.float32)).shape == (0, 1)
 
@@ -74,12 +74,26 @@ def test_names_are_masked_and_what_is_said_is_marked(
     assert {MARKS[place] for place in np.flatnonzero(marks[0])} == says
 
 
-def test_a_model_from_before_the_marks_is_still_read(catalogue: Catalogue) -> None:
-    examples = demand_examples(TASKS, catalogue, fake_encode, seed=7)
-    older = {name: examples[name] for name in ("vectors", "demand", "weight")}
-    older["names"] = examples["marks"][:, :2].max(1).astype(np.float32)
-    texts = wordings("JustForYou", held_out=False)
-    assert (DemandReader(older, TASKS, catalogue).read(texts, fake_encode(texts)).argmax(1) == 0).mean() > 0.7
+def test_two_tasks_are_told_apart_as_well_as_many(catalogue: Catalogue) -> None:
+    two = ("Discover", "JustForYou")
+    reader = DemandReader(fit_demand(two, catalogue, fake_encode, seed=7), two, catalogue)
+    for place, task in enumerate(two):
+        texts = wordings(task, held_out=False)
+        assert (reader.read(texts, fake_encode(texts)).argmax(1) == place).mean() > 0.7
+
+
+def test_what_an_older_version_kept_is_refused_in_one_line(catalogue: Catalogue) -> None:
+    older = {"vectors": np.zeros((3, 384)), "demand": np.arange(3), "weight": np.ones(3)}
+    with pytest.raises(WorkspaceError, match=r"older version.*train again"):
+        DemandReader(older, TASKS, catalogue)
+
+
+def test_an_occasion_is_a_name_where_no_task_asks_for_occasions() -> None:
+    """ "Halloween" is the occasion for a model of eleven tasks, the shelf of Halloween items for one of four."""
+    for tasks, masked in ((TASKS, "something for a groceries party"), ((*TASKS, "Holiday"), "something for a Halloween party")):
+        texts, marks = heard(["something for a Halloween party"], Catalogue([Name(query="Halloween")], fake_encode, tasks=tasks))
+        assert texts == [masked]
+        assert bool(marks[0, MARKS.index("occasion")]) == ("Holiday" in tasks)
 
 
 def test_unseen_wordings_are_read_by_the_real_encoder(tiny_dataset: Dataset) -> None:
@@ -89,7 +103,7 @@ def test_unseen_wordings_are_read_by_the_real_encoder(tiny_dataset: Dataset) -> 
         return shared_text_encoder().encode(texts)
 
     catalogue = prepare(tiny_dataset, encode)
-    reader = DemandReader(demand_examples(TASKS, catalogue, encode, seed=7), TASKS, catalogue)
+    reader = DemandReader(fit_demand(TASKS, catalogue, encode, seed=7), TASKS, catalogue)
     for place, task in ((0, "JustForYou"), (3, "Discover")):
         texts = wordings(task, held_out=True)
         assert (reader.read(texts, encode(texts)).argmax(1) == place).mean() >= 0.88

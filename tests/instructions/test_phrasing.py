@@ -38,8 +38,9 @@ def test_marks_decide_where_the_words_are_the_same() -> None:
 
 
 def test_a_task_without_examples_is_left_at_even_odds(fitted: dict[str, np.ndarray]) -> None:
-    assert not fitted["phrasing"][2].any() and fitted["phrasing_bias"][2] == 0
-    assert np.isfinite(fitted["phrasing"]).all() and fitted["phrasing"][:2].any(axis=1).all()
+    assert not fitted["phrasing"][2].any()
+    assert fitted["phrasing_bias"][2] == 0
+    assert fitted["phrasing"][:2].any(axis=1).all()
 
 
 def test_heavier_examples_are_heard_more() -> None:
@@ -50,14 +51,13 @@ def test_heavier_examples_are_heard_more() -> None:
 
 def test_a_demand_is_the_geometric_mean_of_both_opinions(tiny_dataset: Dataset) -> None:
     catalogue = prepare(tiny_dataset, fake_encode)
-    examples = fit_demand(TASKS, catalogue, fake_encode, seed=7)
+    fitted = fit_demand(TASKS, catalogue, fake_encode, seed=7)
     texts = wordings("Discover", held_out=True)
-    vectors = fake_encode(texts)
-    before = {name: value for name, value in examples.items() if not name.startswith("phrasing")}
-    kernel = DemandReader(before, TASKS, catalogue).read(texts, vectors)  # a model from before turns of phrase were heard
-    phrased = Phrasing(examples).read(*heard(texts, catalogue))
+    masked, marks = heard(texts, catalogue)
+    reader = DemandReader(fitted, TASKS, catalogue)
+    kernel, phrased = reader._by_meaning(fake_encode(texts), masked, marks), Phrasing(fitted).read(masked, marks)
     expected = np.sqrt(kernel * phrased)
-    found = DemandReader(examples, TASKS, catalogue).read(texts, vectors)
+    found = reader.read(texts, fake_encode(texts))
     np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), atol=1e-5)
-    # the fake encoder's vectors say nothing of unseen wordings: what reads them is the phrasing
+    # the fake encoder's vectors say little of unseen wordings: what reads them is the phrasing
     assert (found.argmax(1) == 3).mean() > (kernel.argmax(1) == 3).mean()
