@@ -110,6 +110,8 @@ class JdSettings(Frozen):
     """The second recipe, `jd`: every item written out in full, a plain causal language model, alignment with titles (JD §2)."""
 
     representation: Literal["semantic", "numeric", "title"] = "semantic"  # how an item is written
+    # numeric: the base of its digits, 10 = digit by digit; left out of what is stored while it is the default
+    numeric_base: int = Field(256, ge=2, le=65_536, exclude_if=lambda base: base == 256)
     quantizer: Literal["rq-kmeans", "rq-vae"] = "rq-vae"  # what makes the 4 × 256 semantic IDs; rq-vae is the article's
     backbone: str = "nano"  # nano (from scratch) | smollm2 | a hub id or local folder
     layers: int | None = 3  # nano: depth; others: keep only the first N layers (None = all)

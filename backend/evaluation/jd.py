@@ -13,21 +13,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from backend.data import schema as c
 from backend.data.history import distinct
-from backend.data.split import split
+from backend.data.schema import Dataset
+from backend.data.split import Split, split
 from backend.data.store import dataset_settings, open_dataset
 from backend.errors import RequestError, WorkspaceError
 from backend.evaluation.baselines import fit
+from backend.evaluation.baselines.base import Recommender
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.intervals import intervals
 from backend.evaluation.metrics import catalogue
 from backend.evaluation.protocol import evaluate
+from backend.evaluation.questions import SplitName
 from backend.evaluation.views import VIEWS
 from backend.frames import plain
 from backend.generation.constrained import Found, rank_items
@@ -87,9 +91,85 @@ class JdRecommender:
         return found
 
 
+@dataclass(frozen=True)
+class NextItems:
+    """What the recipe is asked: the next item, of every household of a split."""
+
+    dataset: Dataset
+    parts: Split
+    cases: list[Case]
+
+    @property
+    def households(self) -> int:
+        """How many are asked about."""
+        return len({case.user for case in self.cases})
+
+
+def next_items(
+    workspace: Workspace, split_name: SplitName, limit: int | None = None, seed: int = 7, report: Report = silent
+) -> NextItems:
+    """The cases of a split.
+
+    Raises:
+        WorkspaceError: there is no basket to evaluate on.
+    """
+    dataset = open_dataset(workspace, report)
+    parts = split(dataset, dataset_settings(workspace))
+    examples = parts.test if split_name == "test" else parts.validation
+    tasks = tasks_of(workspace, dataset, parts.train_events, ("JustForYou",))
+    cases = build_cases(dataset, examples if limit is None else examples.head(limit), tasks, seed)
+    if not cases:
+        raise WorkspaceError(
+            "no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough: see DataSettings"
+        )
+    return NextItems(dataset, parts, cases)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What was measured of lists: the frames `results` and `differences` of the protocol, rare items as a third view."""
+
+    results: pd.DataFrame
+    differences: pd.DataFrame
+    resamples: int
+
+
+def measured_lists(
+    workspace: Workspace,
+    asking: NextItems,
+    everyone: Sequence[Recommender],
+    references: Sequence[str],
+    seed: int = 7,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+) -> Lists:
+    """Everyone's lists over the same cases.
+
+    Args:
+        references: names to take paired differences from.
+    """
+    vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
+    rare = catalogue(asking.dataset, asking.parts.train_events).tail
+    wanted = [case for each in asking.cases if (case := each.wanting(rare)) is not None]
+    measured, scarce = (
+        evaluate(
+            everyone, some, asking.dataset, asking.parts, references=references, seed=seed, report=report, cancel=cancel, vectors=vectors,
+            views=views,
+        )
+        for some, views in ((asking.cases, VIEWS), (wanted, {}))
+    )  # fmt: skip
+    results = pd.concat([measured.results, scarce.results.assign(view=RARE)], ignore_index=True)
+    differences = pd.concat([measured.differences, scarce.differences.assign(view=RARE)], ignore_index=True)
+    return Lists(
+        results[results["metric"].isin(_METRICS) & results["k"].isin([10, 20])],
+        differences[differences["metric"].isin(["hr", "ndcg"]) & (differences["k"] == 10)],
+        measured.about["resamples"],
+    )
+
+
 def evaluate_jd(
     workspace: Workspace,
-    split_name: Literal["validation", "test"] = "validation",
+    split_name: SplitName = "validation",
     report: Report = silent,
     cancel: CancelToken | None = None,
     others: Sequence[tuple[str, Workspace]] = (),
@@ -111,15 +191,8 @@ def evaluate_jd(
         RequestError: another workspace holds another dataset.
         WorkspaceError: a stage is missing, stale or damaged, or there is no basket to evaluate on.
     """
-    dataset = open_dataset(workspace, report)
-    parts = split(dataset, dataset_settings(workspace))
-    examples = parts.test if split_name == "test" else parts.validation
-    tasks = tasks_of(workspace, dataset, parts.train_events, ("JustForYou",))
-    cases = build_cases(dataset, examples if limit is None else examples.head(limit), tasks, seed)
-    if not cases:
-        raise WorkspaceError(
-            "no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough: see DataSettings"
-        )
+    asking = next_items(workspace, split_name, limit, seed, report)
+    dataset, parts = asking.dataset, asking.parts
     models = [("JD", load_jd_generator(workspace, dataset))]
     for name, other in others:
         if other.stage("dataset").manifest.get("content") != workspace.stage("dataset").manifest.get("content"):
@@ -134,23 +207,10 @@ def evaluate_jd(
         for along in (True, False)
     ]
     references: list[Any] = [fit(name, dataset, parts, report=report, cancel=cancel) for name in baselines]
-    vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
-    rare = catalogue(dataset, parts.train_events).tail
-    wanted = [case for each in cases if (case := each.wanting(rare)) is not None]
-    measured, scarce = (
-        evaluate(
-            [*asked, *references], some, dataset, parts, references=[asked[0].name, *baselines], seed=seed, report=report, cancel=cancel,
-            vectors=vectors, views=views,
-        )
-        for some, views in ((cases, VIEWS), (wanted, {}))
-    )  # fmt: skip
-    rows = [row for one in asked for row in _beam_rows(one, seed)]
+    lists = measured_lists(workspace, asking, [*asked, *references], [asked[0].name, *baselines], seed, report, cancel)
+    rows = [row for one in asked for row in beam_rows(one, seed)]
     for name, generator in models:
         rows += translations(name, generator, seed, report, cancel)
-    results = pd.concat([measured.results, scarce.results.assign(view=RARE)], ignore_index=True)
-    kept = results[results["metric"].isin(_METRICS) & results["k"].isin([10, 20])]
-    differences = pd.concat([measured.differences, scarce.differences.assign(view=RARE)], ignore_index=True)
-    against = differences[differences["metric"].isin(["hr", "ndcg"]) & (differences["k"] == 10)]
     about = provenance()
     return {
         "command": " ".join(
@@ -164,18 +224,19 @@ def evaluate_jd(
         **{key: about[key] for key in ("commit", "date", "machine")},
         "split": split_name,
         "seed": seed,
-        "resamples": measured.about["resamples"],
-        "households": len({case.user for case in cases}),
+        "resamples": lists.resamples,
+        "households": asking.households,
         "others": [one.name for one in asked],
         "settings": {name: generator.settings.model_dump(mode="json") for name, generator in models},
         "steps": workspace.stage("jd").metrics.get("steps"),
-        "results": plain(kept),
-        "differences": plain(against[against["recommender"].isin([one.name for one in asked])]),
+        "results": plain(lists.results),
+        "differences": plain(lists.differences[lists.differences["recommender"].isin([one.name for one in asked])]),
         "rows": rows,
     }
 
 
-def _beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:
+def beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:
+    """The invalid rate and the milliseconds of a recommender that was asked, as rows of a result file."""
     values = np.array(list(one.invalid.values()))[:, None]
     (each,) = intervals(values, seed=seed)
     row = {"model": one.name.rsplit(", ", 1)[0], "beams": one.beams}

@@ -210,6 +210,7 @@ SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] 
     "wordings": ("wordings", experiments.wordings),
     "cold-start": ("cold-start", experiments.cold_start),
     "jd": ("jd", recipes.jd),
+    "representations": ("representations", recipes.representations),
     "policy": ("policy", recipes.policy),
     "grounding": (grounding, rows_table),
     "tokens": (tokens, rows_table),

@@ -10,7 +10,7 @@ import pytest
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.evaluation.cases import build_cases
-from backend.evaluation.jd import JdRecommender, _beam_rows, f1, plain_words
+from backend.evaluation.jd import JdRecommender, beam_rows, f1, plain_words
 from backend.generation.constrained import Logits, constrained_beam, free_beam
 from backend.instructions.tasks import registry
 from backend.settings import DataSettings
@@ -67,7 +67,7 @@ def test_a_free_beam_is_searched_once_and_its_invalid_share_counted(tiny_dataset
     recommender.recommend(cases, 10)
     recommender.recommend([case.as_new() for case in cases], 10)
     assert generator.searches == len(cases)
-    rows = _beam_rows(recommender, 7)
+    rows = beam_rows(recommender, 7)
     assert rows[0]["n"] == len(cases)
     found = generator.search([], 20, None, False)
     assert rows[0]["value"] == pytest.approx(found.invalid)
