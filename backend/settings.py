@@ -138,6 +138,8 @@ class JdSettings(Frozen):
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
     beams: int = Field(20, ge=1, le=4096)  # beams of the search, 20 in the article
     normaliser: Literal["full", "legal"] = "full"  # over what a step's probabilities sum up to one
+    # β of the household's own purchases in the list (ours, generation.repeats); 0 = the article's recipe, and left out of what is stored
+    repeats: float = Field(0.0, ge=0, le=1, exclude_if=lambda share: share == 0)
 
     def train(self) -> TrainSettings:
         """What the loop reads, as the loop reads it."""

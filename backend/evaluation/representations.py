@@ -3,6 +3,7 @@
 - Every representation answers along the trie and free, with beams of 20 and 50. Of a free beam only what the catalogue holds counts; a free
   *title* is also grounded to the item whose title is nearest by sentence vector (`generation.titles`).
 - Differences are paired, household by household, from the first representation's constrained beam of 20, and from each baseline.
+- The first one's beam also stands mixed with the household's own purchases (ours, `generation.repeats`), β chosen on validation.
 - What writing costs (tokens an item, branching, trie bytes) and what a first token says stand beside the figures.
 """
 
@@ -17,8 +18,10 @@ import numpy as np
 from backend.data import schema as c
 from backend.evaluation.baselines import fit
 from backend.evaluation.cases import Case
-from backend.evaluation.jd import BEAMS, JdRecommender, beam_rows, measured_lists, next_items
+from backend.evaluation.jd import BEAMS
+from backend.evaluation.jd_lists import JdRecommender, beam_rows, measured_lists, next_items
 from backend.evaluation.questions import SplitName
+from backend.evaluation.repeats import WithRepeats, choose_share
 from backend.frames import plain
 from backend.generation.jd import JdGenerator
 from backend.generation.titles import Encode, TitleGrounder
@@ -68,7 +71,7 @@ def measure_representations(
 
     Returns:
         JSON-able: `results` and `differences` as an evaluation has them, `rows` of beams (model · what · beams · value · low · high · n),
-        `representations` (what writing costs), `others`, and where and when it was measured.
+        `representations` (what writing costs), `repeats` (β of the mixture), `others`, and where and when it was measured.
 
     Raises:
         WorkspaceError: there is no basket to evaluate on.
@@ -84,9 +87,12 @@ def measure_representations(
         if generator.words.separated:
             grounder = TitleGrounder(generator.words, generator.titles, encode)
             asked.append(NearestTitle(f"{name}, free beam {BEAMS[0]} and the nearest title", generator, BEAMS[0], grounder))
+    beam = asked[0]
+    share = choose_share(beam, workspace, seed, report)
+    repeats = WithRepeats(beam, share)
     baselines = [fit(name, asking.dataset, asking.parts, report=report, cancel=cancel) for name in REFERENCES]
     references = [asked[0].name, *REFERENCES]
-    lists = measured_lists(workspace, asking, [*asked, *baselines], references, seed, report, cancel)
+    lists = measured_lists(workspace, asking, [*asked, repeats, *baselines], references, seed, report, cancel)
     results = lists.results[lists.results["k"] == 10]
     written = compare([one.words.representation for one in models.values()], asking.dataset.items[c.CATEGORY].tolist())
     about = provenance()
@@ -96,9 +102,10 @@ def measure_representations(
         "seed": seed,
         "resamples": lists.resamples,
         "households": asking.households,
-        "others": [one.name for one in asked],
+        "others": [*(one.name for one in asked), repeats.name],
+        "repeats": share,
         "results": plain(results),
-        "differences": plain(lists.differences[lists.differences["recommender"].isin([one.name for one in asked])]),
+        "differences": plain(lists.differences[~lists.differences["recommender"].isin(REFERENCES)]),
         "rows": [row for one in asked for row in beam_rows(one, seed)],
         "representations": plain(written.assign(representation=list(models))),
     }

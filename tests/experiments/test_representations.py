@@ -62,6 +62,8 @@ def test_end_to_end(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         row["model"]: row["value"] for row in found["rows"] if row["what"] == "invalid SIDs, free beam" and row["beams"] == 20
     }
     assert free["semantic ID, RQ-VAE"] > 0, "two steps teach nobody which IDs exist"
+    assert "semantic ID, RQ-VAE, constrained beam 20, with repeats (ours)" in found["others"]
+    assert 0 <= found["repeats"] <= 1
     paired = {(row["recommender"], row["reference"]) for row in found["differences"]}
     assert ("title, constrained beam 20", "semantic ID, RQ-VAE, constrained beam 20") in paired
     assert ("title, constrained beam 20", "own frequency") in paired
