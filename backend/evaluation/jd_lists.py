@@ -48,6 +48,7 @@ class JdRecommender:
 
     def __init__(self, name: str, generator: JdGenerator, beams: int, along: bool = True) -> None:
         self.name, self.generator, self.beams, self.along = name, generator, beams, along
+        self.kind = "constrained beam" if along else "free beam"
         self.profiles = generator.dataset.users[c.PROFILE].tolist()
         self.time = generator.dataset.events[c.TIME]
         self.invalid: dict[tuple[int, int], float] = {}  # (household, start) → share of its beam that no item has
@@ -163,12 +164,11 @@ def beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:
     values = np.array(list(one.invalid.values()))[:, None]
     (each,) = intervals(values, seed=seed)
     row = {"model": one.name.rsplit(", ", 1)[0], "beams": one.beams}
-    kind = "constrained" if one.along else "free"
-    invalid = {**row, "what": f"invalid SIDs, {kind} beam", "value": each.mean, "low": each.low, "high": each.high, "n": each.n}
+    invalid = {**row, "what": f"invalid SIDs, {one.kind}", "value": each.mean, "low": each.low, "high": each.high, "n": each.n}
     milliseconds = float(np.median(one.seconds)) * 1000
     timed = {
         **row,
-        "what": f"ms a request, {kind} beam, median",
+        "what": f"ms a request, {one.kind}, median",
         "value": milliseconds,
         "low": None,
         "high": None,

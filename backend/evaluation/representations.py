@@ -37,7 +37,7 @@ class NearestTitle(JdRecommender):
 
     def __init__(self, name: str, generator: JdGenerator, beams: int, grounder: TitleGrounder) -> None:
         super().__init__(name, generator, beams, along=False)
-        self.grounder = grounder
+        self.kind, self.grounder = "free beam and the nearest title", grounder
 
     def recommend(self, cases: Sequence[Case], k: int) -> np.ndarray:
         """Item rows, best first. Shape: (len(cases), k); -1 where the beam holds fewer."""
