@@ -37,19 +37,17 @@ class Ended:
     def __call__(self, codes: np.ndarray, origin: np.ndarray) -> Logits:
         """What the model says; of ended beams what there is to say."""
         going = np.flatnonzero(codes[:, -1]) if codes.shape[1] else np.arange(len(codes))
-        logits, total = np.full((len(codes), self.width), -np.inf, np.float32), np.zeros(len(codes), np.float32)
-        if len(going):
-            said = self.model(codes[going], self.place[origin[going]])
-            self.width = said.codes.shape[1]
-            if len(going) == len(codes):
-                logits, total = said.codes, said.total()
-            else:
+        said = self.model(codes[going], self.place[origin[going]]) if len(going) else None
+        self.width = self.width if said is None else said.codes.shape[1]
+        if said is None or len(going) < len(codes):
+            logits, total = np.full((len(codes), self.width), -np.inf, np.float32), np.zeros(len(codes), np.float32)
+            logits[:, 0] = 0.0  # of the ended ones; the others are written over
+            if said is not None:
                 logits[going], total[going] = said.codes, said.total()
-        ended = np.flatnonzero(codes[:, -1] == 0) if codes.shape[1] else going[:0]
-        logits[ended, 0] = 0.0
+            said = Logits(logits, total)
         self.place = np.full(len(codes), -1, np.intp)
         self.place[going] = np.arange(len(going))
-        return Logits(logits, total)
+        return said
 
 
 @dataclass
