@@ -19,7 +19,7 @@ from backend.generation.repeats import mixed
 from backend.progress import Report, silent
 from backend.workspace import Workspace
 
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 TUNED_ON = 200  # validation households
 
 
