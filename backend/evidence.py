@@ -28,7 +28,7 @@ SHIPPED = "this workspace"
 EXPECTED: Mapping[str, str] = {  # what the page has room for → the command that makes it
     **{
         name: f"python -m backend experiment {name} --workspace DIR --out assets/results/{name}.json"
-        for name in ("ablations", "backbones", "budgets", "wordings", "cold-start")
+        for name in ("ablations", "backbones", "budgets", "wordings", "cold-start", "representations")
     },
     **{
         name: f"python -m backend bench {name} --json > assets/results/{name}.json"

@@ -83,7 +83,7 @@ def representation_of(
         vectors: (n_items, dim) grounded vectors.
     """
     if settings.jd.representation != "semantic":
-        return numeric(len(vectors))
+        return numeric(len(vectors), settings.jd.numeric_base)
     tokens = TokenSettings(quantizer=settings.jd.quantizer)
     return full_semantic(vectors, tokens, settings.seed, report, cancel)[0]
 

@@ -110,6 +110,8 @@ class JdSettings(Frozen):
     """The second recipe, `jd`: every item written out in full, a plain causal language model, alignment with titles (JD §2)."""
 
     representation: Literal["semantic", "numeric", "title"] = "semantic"  # how an item is written
+    # numeric: the base of its digits, 10 = digit by digit; left out of what is stored while it is the default
+    numeric_base: int = Field(256, ge=2, le=65_536, exclude_if=lambda base: base == 256)
     quantizer: Literal["rq-kmeans", "rq-vae"] = "rq-vae"  # what makes the 4 × 256 semantic IDs; rq-vae is the article's
     backbone: str = "nano"  # nano (from scratch) | smollm2 | a hub id or local folder
     layers: int | None = 3  # nano: depth; others: keep only the first N layers (None = all)
@@ -136,6 +138,8 @@ class JdSettings(Frozen):
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
     beams: int = Field(20, ge=1, le=4096)  # beams of the search, 20 in the article
     normaliser: Literal["full", "legal"] = "full"  # over what a step's probabilities sum up to one
+    # β of the household's own purchases in the list (ours, generation.repeats); 0 = the article's recipe, and left out of what is stored
+    repeats: float = Field(0.0, ge=0, le=1, exclude_if=lambda share: share == 0)
 
     def train(self) -> TrainSettings:
         """What the loop reads, as the loop reads it."""

@@ -29,6 +29,7 @@ _STATES = 16  # searches whose beams are timed
 _REQUESTS = 5  # of each way to generate
 _BUDGET_S = 0.4  # of timing a level
 _PROMPT = 168  # tokens: a history of 32 items at 4 tokens each, and 40 of words
+_PAIRS = 30  # of a constrained request and a free one by the same decoder, in turn
 _WORDS = (0, 32_000)  # of the vocabularies, beside the codes
 _MODEL: dict[str, Any] = {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 4}
 
@@ -67,7 +68,8 @@ def rows(
     Returns:
         items · levels · codes · beams · method · step_ms · worst_ms · build_s · bytes_per_item · illegal; and
         generation · vocabulary · beams · threads · ms_per_request · least_ms · identical (share of requests answered as
-        `prefix_allowed_tokens_fn` does) · invalid (share of the answers that no item has).
+        `prefix_allowed_tokens_fn` does) · invalid (share of the answers that no item has) · over_free (processor time above that of the same decoder
+        without a constraint, median of the pairs; None where there is no such pair).
     """
     plan = PLANS[extent]
     out: list[dict[str, Any]] = []
@@ -206,14 +208,15 @@ def _generations(items: int, words: int, beams: int, repeats: int, cancel: Cance
     def allowed(batch: int, ids: torch.Tensor) -> list[int]:
         return allowed_tokens(root, ids[_PROMPT:])
 
+    kernel, unbound = "trie kernel, full normaliser", f"{NONE}, full normaliser"
     ways: dict[str, Callable[[Any], Found]] = {
         "prefix_allowed_tokens_fn (transformers)": lambda p: generate_sids(
             model, p, trie, tokens, beams, None, prefix_allowed_tokens_fn=allowed
         ),
         "trie LogitsProcessor (transformers)": lambda p: generate_sids(model, p, trie, tokens, beams, processor),
         f"{NONE} (transformers)": lambda p: generate_sids(model, p, trie, tokens, beams, None),
-        "trie kernel, full normaliser": lambda p: constrained_beam(trie, decoder.ask(p), beams),
-        f"{NONE}, full normaliser": lambda p: free_beam(trie, decoder.ask(p), beams),
+        kernel: lambda p: constrained_beam(trie, decoder.ask(p), beams),
+        unbound: lambda p: free_beam(trie, decoder.ask(p), beams),
         "trie kernel, legal normaliser": lambda p: constrained_beam(trie, decoder.ask(p, full=False), beams, None, "legal"),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -229,14 +232,31 @@ def _generations(items: int, words: int, beams: int, repeats: int, cancel: Cance
                 times[name].append(1000 * seconds)
                 same[name].append(np.array_equal(found.codes, expected.codes))
                 invalid[name].append(found.invalid)
+    over = {kernel: _over_free(ways[kernel], ways[unbound], prompts[1:], cancel)}
     return [
         {
             "generation": name, "vocabulary": vocabulary, "beams": beams, "threads": torch.get_num_threads(),
             "ms_per_request": _short(float(np.median(times[name]))), "least_ms": _short(min(times[name])),
             "identical": _short(float(np.mean(same[name]))), "invalid": _short(float(np.mean(invalid[name]))),
+            "over_free": over.get(name),
         }
         for name in ways
     ]  # fmt: skip
+
+
+def _over_free(bound: Callable[[Any], Found], free: Callable[[Any], Found], prompts: Any, cancel: CancelToken) -> float:
+    """What the constraint adds to a request: processor time, which other programs do not count into, of requests in turn, either first."""
+    shares = []
+    for number in range(_PAIRS):
+        cancel.check()
+        prompt = prompts[number % len(prompts)]
+        spent = {}
+        for name, way in (("bound", bound), ("free", free))[:: 1 if number % 2 else -1]:
+            began = time.process_time()
+            way(prompt)
+            spent[name] = time.process_time() - began
+        shares.append(spent["bound"] / spent["free"] - 1)
+    return _short(float(np.median(shares)))
 
 
 def _timed(call: Callable[[], Any]) -> tuple[float, Any]:

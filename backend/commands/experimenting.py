@@ -17,7 +17,7 @@ from backend.errors import RequestError, WorkspaceError
 from backend.progress import CancelToken, Report
 from backend.settings import checked, merged
 
-_MEASURED = ("wordings", "cold-start")  # experiments that are no table of variants
+_MEASURED = ("wordings", "cold-start", "representations")  # experiments that are no table of variants
 
 
 def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
@@ -34,7 +34,7 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
     from backend.workspace import Workspace
 
     workspace = Workspace.open(args.workspace)
-    for stage in ("dataset", "grounding", "tokens", "model"):
+    for stage in ("dataset", "grounding") if args.what == "representations" else ("dataset", "grounding", "tokens", "model"):
         workspace.fresh_stage(stage)
     folder = Path(args.variants) if args.variants else workspace.path / "variants"
     if workspace.read_only and not args.variants and args.what != "wordings":
@@ -50,6 +50,8 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
 
 
 def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int], cancel: CancelToken) -> dict[str, Any]:
+    if args.what == "representations":
+        return _representations(args, workspace, folder, seeds, cancel)
     from backend.experiments.making import settings_of
 
     start = settings_of(workspace)
@@ -71,6 +73,20 @@ def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int
 
         planned = plans(workspace, read_table(args.what, args.only), folder, args.minutes, seeds, start)
         return compare(workspace, planned, args.split, args.limit, args.what == "ablations", args.finished, report, cancel)
+
+
+def _representations(
+    args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int], cancel: CancelToken
+) -> dict[str, Any]:
+    if len(seeds) > 1 or args.finished:
+        raise RequestError("representations are trained with one seed, all of them", "--seeds, --finished", "leave them out")
+    from backend.experiments.representations import representations
+    from backend.settings import load_preset
+
+    changes = merged(changes_of(args.set), {"seed": seeds[0]} if seeds else {})
+    start = load_preset("default", **changes)
+    with bars() as report:
+        return representations(workspace, folder, start, args.split, args.limit, args.minutes, args.only, report, cancel)
 
 
 def _wordings(workspace: Any, args: argparse.Namespace, report: Report, cancel: CancelToken) -> dict[str, Any]:

@@ -1,95 +1,37 @@
 """The figures of the recipe `jd`: next items under the protocol, how much of a free beam exists, titles ↔ SIDs.
 
-- Beams free and along the trie, of 20 and 50, answer the same cases as the baselines; a list holds items, so two items that share a SID are two
-  answers and one hit.
-- The invalid rate of a request is the share of its beam's SIDs that no item has; means over requests with bootstrap intervals.
-- A third view beside all items and new ones asks for *rare items*: only items outside the best sellers that make 80 % of the training purchases are
-  right answers, though every item may be shown.
+- Beams of 20 and 50, free and along the trie, and the first one mixed with the household's own purchases (ours), beside the baselines (`jd_lists`).
 - Titles are asked of items drawn evenly from the catalogue: shares with Wilson intervals, word overlap (F1) with a bootstrap interval.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from backend.data import schema as c
-from backend.data.history import distinct
-from backend.data.split import split
-from backend.data.store import dataset_settings, open_dataset
-from backend.errors import RequestError, WorkspaceError
+from backend.errors import RequestError
 from backend.evaluation.baselines import fit
-from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.intervals import intervals
-from backend.evaluation.metrics import catalogue
-from backend.evaluation.protocol import evaluate
-from backend.evaluation.views import VIEWS
+from backend.evaluation.jd_lists import JdRecommender, beam_rows, measured_lists, next_items
+from backend.evaluation.questions import SplitName
+from backend.evaluation.repeats import WithRepeats, choose_share
 from backend.frames import plain
-from backend.generation.constrained import Found, rank_items
 from backend.generation.jd import JdGenerator, load_jd_generator
 from backend.instructions.measure import Share
-from backend.instructions.trained import tasks_of
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.workspace import Workspace, provenance
 
 BASELINES = ("popularity", "recent popularity", "own frequency", "own frequency + popularity", "item-kNN", "ALS", "SASRec")
 BEAMS = (20, 50)
 TRANSLATED = 200  # items whose titles are asked
-RARE = "rare items"
-_METRICS = ("hr", "ndcg", "recall", "diversity", "novelty", "breadth")
-
-
-class JdRecommender:
-    """Beam search over full SIDs as a recommender under the protocol.
-
-    Args:
-        along: along the trie (True) or free; a free beam's items are filtered afterwards.
-    """
-
-    def __init__(self, name: str, generator: JdGenerator, beams: int, along: bool = True) -> None:
-        self.name, self.generator, self.beams, self.along = name, generator, beams, along
-        self.profiles = generator.dataset.users[c.PROFILE].tolist()
-        self.time = generator.dataset.events[c.TIME]
-        self.invalid: dict[tuple[int, int], float] = {}  # (household, start) → share of its beam that no item has
-        self._found: dict[tuple[Any, ...], Found] = {}
-        self.seconds: list[float] = []
-
-    def recommend(self, cases: Sequence[Case], k: int) -> np.ndarray:
-        """Item rows, best first. Shape: (len(cases), k); -1 where the beam holds fewer."""
-        out = np.full((len(cases), k), -1, np.int64)
-        for row, case in enumerate(cases):
-            legal = case.legal(self.generator.dataset.n_items)
-            mask = None if legal.all() else self.generator.trie.mask(legal)
-            found = self.found(case, mask)
-            items, _ = rank_items(self.generator.trie, found, k, mask)
-            out[row, : len(items)] = items
-        return out
-
-    def found(self, case: Case, mask: Any = None) -> Found:
-        """The beam of a case."""
-        key = (case.user, case.start)
-        asked = (*key, (case.task, case.seen) if self.along else None)  # a free beam does not depend on the filters
-        if asked in self._found:
-            return self._found[asked]
-        began = time.perf_counter()
-        pieces = self.generator.next_prompt(
-            distinct(case.history, case.ages), self.profiles[case.user], self.time.iloc[case.start]
-        )
-        found = self.generator.search(pieces, self.beams, mask, self.along)
-        self.seconds.append(time.perf_counter() - began)
-        self.invalid[key] = found.invalid
-        self._found[asked] = found
-        return found
 
 
 def evaluate_jd(
     workspace: Workspace,
-    split_name: Literal["validation", "test"] = "validation",
+    split_name: SplitName = "validation",
     report: Report = silent,
     cancel: CancelToken | None = None,
     others: Sequence[tuple[str, Workspace]] = (),
@@ -111,15 +53,8 @@ def evaluate_jd(
         RequestError: another workspace holds another dataset.
         WorkspaceError: a stage is missing, stale or damaged, or there is no basket to evaluate on.
     """
-    dataset = open_dataset(workspace, report)
-    parts = split(dataset, dataset_settings(workspace))
-    examples = parts.test if split_name == "test" else parts.validation
-    tasks = tasks_of(workspace, dataset, parts.train_events, ("JustForYou",))
-    cases = build_cases(dataset, examples if limit is None else examples.head(limit), tasks, seed)
-    if not cases:
-        raise WorkspaceError(
-            "no basket to evaluate on", str(workspace.path), "its windows hold no basket large enough: see DataSettings"
-        )
+    asking = next_items(workspace, split_name, limit, seed, report)
+    dataset, parts = asking.dataset, asking.parts
     models = [("JD", load_jd_generator(workspace, dataset))]
     for name, other in others:
         if other.stage("dataset").manifest.get("content") != workspace.stage("dataset").manifest.get("content"):
@@ -133,24 +68,12 @@ def evaluate_jd(
         for beams in (BEAMS if name == "JD" else BEAMS[:1])
         for along in (True, False)
     ]
+    mixed = WithRepeats(asked[0], choose_share(asked[0], workspace, seed, report))
     references: list[Any] = [fit(name, dataset, parts, report=report, cancel=cancel) for name in baselines]
-    vectors = workspace.stage("grounding").arrays("vectors")["text"].astype(np.float32)
-    rare = catalogue(dataset, parts.train_events).tail
-    wanted = [case for each in cases if (case := each.wanting(rare)) is not None]
-    measured, scarce = (
-        evaluate(
-            [*asked, *references], some, dataset, parts, references=[asked[0].name, *baselines], seed=seed, report=report, cancel=cancel,
-            vectors=vectors, views=views,
-        )
-        for some, views in ((cases, VIEWS), (wanted, {}))
-    )  # fmt: skip
-    rows = [row for one in asked for row in _beam_rows(one, seed)]
+    lists = measured_lists(workspace, asking, [*asked, mixed, *references], [asked[0].name, *baselines], seed, report, cancel)
+    rows = [row for one in asked for row in beam_rows(one, seed)]
     for name, generator in models:
         rows += translations(name, generator, seed, report, cancel)
-    results = pd.concat([measured.results, scarce.results.assign(view=RARE)], ignore_index=True)
-    kept = results[results["metric"].isin(_METRICS) & results["k"].isin([10, 20])]
-    differences = pd.concat([measured.differences, scarce.differences.assign(view=RARE)], ignore_index=True)
-    against = differences[differences["metric"].isin(["hr", "ndcg"]) & (differences["k"] == 10)]
     about = provenance()
     return {
         "command": " ".join(
@@ -164,33 +87,16 @@ def evaluate_jd(
         **{key: about[key] for key in ("commit", "date", "machine")},
         "split": split_name,
         "seed": seed,
-        "resamples": measured.about["resamples"],
-        "households": len({case.user for case in cases}),
-        "others": [one.name for one in asked],
+        "resamples": lists.resamples,
+        "households": asking.households,
+        "others": [*(one.name for one in asked), mixed.name],
+        "repeats": mixed.share,
         "settings": {name: generator.settings.model_dump(mode="json") for name, generator in models},
         "steps": workspace.stage("jd").metrics.get("steps"),
-        "results": plain(kept),
-        "differences": plain(against[against["recommender"].isin([one.name for one in asked])]),
+        "results": plain(lists.results),
+        "differences": plain(lists.differences[~lists.differences["recommender"].isin(baselines)]),
         "rows": rows,
     }
-
-
-def _beam_rows(one: JdRecommender, seed: int) -> list[dict[str, Any]]:
-    values = np.array(list(one.invalid.values()))[:, None]
-    (each,) = intervals(values, seed=seed)
-    row = {"model": one.name.rsplit(", ", 1)[0], "beams": one.beams}
-    kind = "constrained" if one.along else "free"
-    invalid = {**row, "what": f"invalid SIDs, {kind} beam", "value": each.mean, "low": each.low, "high": each.high, "n": each.n}
-    milliseconds = float(np.median(one.seconds)) * 1000
-    timed = {
-        **row,
-        "what": f"ms a request, {kind} beam, median",
-        "value": milliseconds,
-        "low": None,
-        "high": None,
-        "n": len(one.seconds),
-    }
-    return [invalid, timed]
 
 
 def translations(

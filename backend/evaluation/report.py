@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from backend.evaluation import report_decode as decode
 from backend.evaluation import report_experiments as experiments
 from backend.evaluation import report_recipes as recipes
 from backend.evaluation.markdown import TASKS, change, interval, label, markdown_table, provenance
@@ -210,6 +211,8 @@ SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] 
     "wordings": ("wordings", experiments.wordings),
     "cold-start": ("cold-start", experiments.cold_start),
     "jd": ("jd", recipes.jd),
+    "representations": ("representations", recipes.representations),
+    "decode": ("decode", decode.section),
     "policy": ("policy", recipes.policy),
     "grounding": (grounding, rows_table),
     "tokens": (tokens, rows_table),

@@ -31,12 +31,69 @@ def jd(data: Mapping[str, Any]) -> str:
     return "\n".join([*parts, provenance(data)])
 
 
+def representations(data: Mapping[str, Any]) -> str:
+    """Ways to write an item, side by side: one line each, then all beams, then paired differences."""
+    names = [row["representation"] for row in data["representations"]]
+    whole = [row for row in data["results"] if row["slice"] == "all" and row["k"] == 10]
+    steps = sorted({row["steps"] for row in data["trainings"]})
+    said = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
+    parts = [
+        f"Split: {data['split']}, {data['households']:,} households, seed {data['seed']}, {said} training steps each; {data['resamples']} bootstrap "
+        "resamples, 95 % intervals. JustForYou alone.",
+        "",
+        _written(data, names, whole),
+        "",
+    ]
+    for metric, name in (("hr", "HR@10"), ("ndcg", "NDCG@10")):
+        parts += [grid([row for row in whole if row["metric"] == metric], name, interval), ""]
+    own = data["others"][0]
+    for metric, name in (("hr", "HR@10"), ("ndcg", "NDCG@10")):
+        pairs = [row for row in data["differences"] if row["reference"] == own and row["metric"] == metric]
+        parts += [grid(pairs, f"{name}, minus {own}", change), ""]
+    parts += [_lists(whole), "", _activity(data["results"]), ""]
+    return "\n".join([*parts, provenance(data)])
+
+
+def _written(data: Mapping[str, Any], names: Sequence[str], whole: Rows) -> str:
+    """What each way of writing costs and gives, along the trie with a beam of 20."""
+    cost = {row["representation"]: row for row in data["representations"]}
+    trained = {row["representation"]: row for row in data["trainings"]}
+    figure = {(row["recommender"], row["view"], row["metric"]): row for row in whole}
+    beam = {(row["model"], row["beams"], row["what"]): row for row in data["rows"]}
+    body = []
+    for name in names:
+        along = f"{name}, constrained beam 20"
+        free = [beam[name, beams, "invalid SIDs, free beam"] for beams in (20, 50)]
+        bound = [beam[name, beams, "invalid SIDs, constrained beam"] for beams in (20, 50)]
+        speed = [beam[name, beams, "ms a request, constrained beam, median"] for beams in (20, 50)]
+        body.append(
+            [
+                name,
+                f"{cost[name]['tokens']:.3g}",
+                f"{cost[name]['branching']:.3g}",
+                f"{cost[name]['first_purity']:.2f}",
+                f"{cost[name]['shared']:,}",
+                *(interval(figure[along, view, metric]) for view, metric in (("all", "hr"), ("all", "ndcg"), ("new", "hr"))),
+                *(interval({**row, "mean": row["value"]}) for row in free),
+                " / ".join(f"{row['value']:.3f}".removeprefix("0") for row in bound),
+                " / ".join(f"{row['value']:.3g}" for row in speed),
+                f"{trained[name]['minutes']:.1f}",
+                f"{trained[name]['parameters'] / 1e6:.2f}",
+            ]
+        )
+    head = ["representation", "tokens an item", "branching", "purity of the first token", "items written like another", "HR@10", "NDCG@10",
+            "HR@10, new items", "invalid, free beam 20", "invalid, free beam 50", "invalid along the trie, beam 20 / 50",
+            "ms a request, beam 20 / 50", "training minutes", "parameters (M)"]  # fmt: skip
+    return markdown_table(head, body)
+
+
 def _lists(rows: Rows) -> str:
     """What else the lists are like."""
     named = (("diversity", "diversity in the list"), ("novelty", "novelty, bits"), ("breadth", "categories in the list"))
     cell = {(row["recommender"], row["metric"]): row for row in rows if row["view"] == "all"}
     names = list(dict.fromkeys(name for name, _ in cell))
-    body = [[name, *(f"{cell[name, metric]['mean']:.3g}" for metric, _ in named)] for name in names]
+    found = [[cell.get((name, metric)) for metric, _ in named] for name in names]
+    body = [[name, *(f"{row['mean']:.3g}" if row else "–" for row in own)] for name, own in zip(names, found, strict=True)]
     return markdown_table(["lists of ten, all items", *(title for _, title in named)], body)
 
 

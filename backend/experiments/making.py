@@ -79,10 +79,16 @@ def share(base: Workspace, target: Workspace, settings: Settings) -> list[str]:
         ours = base.stage(name)
         if ours.manifest["settings"] != wanted[name] or any(source not in shared for source in INPUTS[name]):
             continue
-        if not (target.has(name) and target.stage(name).fingerprint == ours.fingerprint):
-            _link(ours.path, target.path / name)
+        link(base, target, name)
         shared.append(name)
     return shared
+
+
+def link(base: Workspace, target: Workspace, name: str) -> None:
+    """A stage of the base in the target too, unless it is there already."""
+    ours = base.stage(name)
+    if not (target.has(name) and target.stage(name).fingerprint == ours.fingerprint):
+        _link(ours.path, target.path / name)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
 """Recommending by the recipe `jd`: prompt → beam over full semantic IDs, along the catalogue's trie → items.
 
 - The instruction is read for its filters, which mask the trie; the article's model has one task, the next item, and reads no wishes.
-- Items are ranked, not SIDs: where several share one, each takes its share.
+- Items are ranked, not SIDs: where several share one, each takes its share. With `jd.repeats` the household's own purchases are mixed in (ours).
 - The free beam runs beside the constrained one where it is asked for, so that one sees what the constraint is worth.
 - Titles ↔ SIDs: the alignment tasks asked of the trained model.
 """
@@ -27,6 +27,7 @@ from backend.generation.causal import CodeDecoder
 from backend.generation.constrained import Found, NextCode, constrained_beam, free_beam, rank_items
 from backend.generation.filters import allowed_items
 from backend.generation.logits_processor import own_settings
+from backend.generation.repeats import mixed
 from backend.generation.request import Request
 from backend.generation.searched import BEAMS, Ended, beams_of, searched
 from backend.generation.shopper import Shoppers
@@ -59,7 +60,7 @@ class JdTrace:
     Frames:
         prompt  position · kind (text|item) · text · item (row or -1)
         nodes, constrained, free   see `searched`; `free` is empty where it was not asked for
-        fused   rank · item (row) · sid · p (the item's share of its SID's probability) · shared · seen (bought before)
+        fused   rank · item (row) · sid · p (the item's share of its SID's probability, repeats mixed in) · shared · seen (bought before)
     """
 
     request: dict[str, Any]
@@ -169,9 +170,8 @@ class JdGenerator:
                 unbound = beams_of(self.trie, free_beam(self.trie, self.behind(pieces), beams))
                 timings["free beam"] = _ms(clock)
         items, log_p = rank_items(self.trie, found, None, mask)
-        fused = pd.DataFrame(
-            {"rank": np.arange(1, len(items) + 1), "item": items.astype(np.int64), "p": np.exp(log_p.astype(float))}
-        )
+        items, p = mixed(items, log_p, shopper.history, self.settings.repeats, allowed)
+        fused = pd.DataFrame({"rank": np.arange(1, len(items) + 1), "item": items.astype(np.int64), "p": p})
         if asked.max_total is not None:
             price = self.dataset.items[c.PRICE].to_numpy(float)
             fused, spent = within_total(fused, price, asked.max_total, top)
@@ -182,6 +182,8 @@ class JdGenerator:
         fused["sid"] = [prefix_name(row) for row in codes]
         fused["shared"] = np.diff(self.trie.leaf_first)[leaves] if len(fused) else 0
         fused["seen"] = fused["item"].isin(shopper.items)
+        if self.settings.repeats and len(shopper.history):
+            notes.append(f"{self.settings.repeats:.0%} of the probability is the household's own purchases (ours, jd.repeats)")
         if len(fused) < top and asked.max_total is None:
             notes.append(f"{len(fused)} of the {int(allowed.sum())} items that pass the filters were reached by {beams} beams")
         timings["total"] = round(sum(timings.values()), 2)

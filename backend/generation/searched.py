@@ -24,21 +24,30 @@ PRUNED = 12  # nodes of a level that are told beside the kept ones, of the legal
 
 
 class Ended:
-    """A model of padded codes: behind code 0, the end, only code 0 follows. Titles need it: nothing was trained to stand behind their end."""
+    """A model of padded codes: behind code 0, the end, only code 0 follows. Titles need it: nothing was trained to stand behind their end.
+
+    The model is asked of the beams that go on alone, so a beam costs as many steps as its own title has tokens.
+    """
 
     def __init__(self, model: NextCode) -> None:
         self.model = model
+        self.place = np.zeros(1, np.intp)  # of each beam of the call before, among those that the model was asked of
+        self.width = 0  # codes of a level; all levels of a padded representation have as many
 
     def __call__(self, codes: np.ndarray, origin: np.ndarray) -> Logits:
         """What the model says; of ended beams what there is to say."""
-        said = self.model(codes, origin)
-        if not codes.shape[1]:
-            return said
-        ended = codes[:, -1] == 0
-        logits, total = said.codes.copy(), said.total().copy()
-        logits[ended], total[ended] = -np.inf, 0.0
-        logits[ended, 0] = 0.0
-        return Logits(logits, total)
+        going = np.flatnonzero(codes[:, -1]) if codes.shape[1] else np.arange(len(codes))
+        said = self.model(codes[going], self.place[origin[going]]) if len(going) else None
+        self.width = self.width if said is None else said.codes.shape[1]
+        if said is None or len(going) < len(codes):
+            logits, total = np.full((len(codes), self.width), -np.inf, np.float32), np.zeros(len(codes), np.float32)
+            logits[:, 0] = 0.0  # of the ended ones; the others are written over
+            if said is not None:
+                logits[going], total[going] = said.codes, said.total()
+            said = Logits(logits, total)
+        self.place = np.full(len(codes), -1, np.intp)
+        self.place[going] = np.arange(len(going))
+        return said
 
 
 @dataclass

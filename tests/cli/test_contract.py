@@ -219,6 +219,7 @@ def test_bench_decode(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(decode.PLANS, "quick", plan)
     monkeypatch.setattr(decode, "_BUDGET_S", 0.001)
     monkeypatch.setattr(decode, "_WORDS", (0,))
+    monkeypatch.setattr(decode, "_PAIRS", 3)
     found = run("bench", "decode", "--quick", "--repeats", 2, "--json").json
     assert set(found) == {"machine", "commit", "date", "rows"}
     steps = [row for row in found["rows"] if "items" in row]
@@ -235,6 +236,7 @@ def test_bench_decode(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, row in whole.items():
         assert row["identical"] == 1 or "full" not in name or decode.NONE in name
         assert row["invalid"] == 0 or decode.NONE in name
+        assert (row["over_free"] is not None) == (name == "trie kernel, full normaliser")
     run("bench", "fusion", "--quick").refused("--quick", "bench decode")
 
 

@@ -29,6 +29,9 @@ SHORT = '[SIGMA]\ntrain.contexts = 8\n["ID only"]\ntrain.contexts = 8\nmodel.pre
         (["budgets", "--finished"], "nothing is finished yet"),
         (["wordings", "--minutes", "3"], "wordings trains nothing"),
         (["cold-start", "--only", "SIGMA"], "cold-start is no table of variants"),
+        (["representations", "--only", "barcode"], "there is no representation 'barcode'"),
+        (["representations", "--seeds", "7,8"], "trained with one seed"),
+        (["representations", "--set", "jd.numeric_base=1"], "impossible setting"),
     ],
 )
 def test_what_cannot_be_is_one_line(run: Run, trained: Path, words: list[str], said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,12 @@ import pytest
 
 from backend.data.schema import Dataset
 from backend.data.split import split
+from backend.errors import WorkspaceError
+from backend.evaluation import repeats
 from backend.evaluation.cases import build_cases
-from backend.evaluation.jd import JdRecommender, _beam_rows, f1, plain_words
+from backend.evaluation.jd import f1, plain_words
+from backend.evaluation.jd_lists import JdRecommender, beam_rows
+from backend.evaluation.repeats import WithRepeats, choose_share
 from backend.generation.constrained import Logits, constrained_beam, free_beam
 from backend.instructions.tasks import registry
 from backend.settings import DataSettings
@@ -67,11 +72,46 @@ def test_a_free_beam_is_searched_once_and_its_invalid_share_counted(tiny_dataset
     recommender.recommend(cases, 10)
     recommender.recommend([case.as_new() for case in cases], 10)
     assert generator.searches == len(cases)
-    rows = _beam_rows(recommender, 7)
+    rows = beam_rows(recommender, 7)
     assert rows[0]["n"] == len(cases)
     found = generator.search([], 20, None, False)
     assert rows[0]["value"] == pytest.approx(found.invalid)
     assert rows[0]["model"] == "JD"
+
+
+def test_repeats_are_mixed_into_the_beam_that_was_searched(tiny_dataset: Dataset) -> None:
+    generator = Known(tiny_dataset)
+    beam = JdRecommender("JD", generator, 20)  # type: ignore[arg-type]
+    cases = cases_of(tiny_dataset)
+    plain = beam.recommend(cases, 10)
+    np.testing.assert_array_equal(WithRepeats(beam, 0.0).recommend(cases, 10), plain)
+    own = WithRepeats(beam, 0.99).recommend(cases, 10)
+    assert generator.searches == len(cases), "the beams are those of the plain recommender"
+    assert all(np.isin(row, case.history).all() for row, case in zip(own, cases, strict=True))
+    hidden = [case.as_new() for case in cases]
+    np.testing.assert_array_equal(WithRepeats(beam, 0.99).recommend(hidden, 10), beam.recommend(hidden, 10))
+
+
+def test_the_share_is_chosen_on_validation(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Item 0 first for everybody is worth less than what a household buys again and again."""
+    beam = JdRecommender("JD", Known(tiny_dataset), 20)  # type: ignore[arg-type]
+    asked: list[str] = []
+
+    def next_items(workspace: Any, split_name: str, limit: int, seed: int, report: Any) -> Any:
+        asked.append(split_name)
+        return SimpleNamespace(cases=cases_of(tiny_dataset))
+
+    monkeypatch.setattr(repeats, "next_items", next_items)
+    share = choose_share(beam, None, 7)  # type: ignore[arg-type]
+    assert share > 0
+    assert asked == ["validation"]
+    assert not beam.seconds, "what is reported of the beam is not told of these searches"
+
+    def none(*args: Any) -> Any:
+        raise WorkspaceError("no basket to evaluate on")
+
+    monkeypatch.setattr(repeats, "next_items", none)
+    assert choose_share(beam, None, 7) == 0  # type: ignore[arg-type]
 
 
 def test_words() -> None:
