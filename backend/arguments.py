@@ -8,7 +8,7 @@ from typing import Any
 SOURCES = ("complete-journey", "amazon", "movielens", "tables")
 RECIPES = ("sigma", "jd", "sgrec")
 BENCHES = ("latency", "fusion", "decode", "startup", "load")
-EXPERIMENTS = ("ablations", "backbones", "budgets", "wordings", "cold-start")
+EXPERIMENTS = ("ablations", "backbones", "budgets", "wordings", "cold-start", "arms", "judged-share", "levers")
 
 _ABOUT = """Sigmascope: an instruction-driven generative recommender that one can look into while it works.
 
@@ -176,12 +176,14 @@ settings leave as it is; each is trained from the same data within the same budg
 ablations, backbones, budgets: tables of variants (`backend/experiments/tables.toml`), or a TOML file of your own.
 wordings: what words the model has not seen cost, how tasks are told apart, how much the lists of two tasks share.
 cold-start: items held out of everything and added by their vectors alone; households of whom only the profile is known.
+arms, judged-share, levers: policies on the trained model and its judge; all arms on a window, what the judge's share buys, which lever decides.
 
 examples:
   python -m backend experiment ablations --workspace workspaces/mine --set train.contexts=6000 --out ablations.json
   python -m backend experiment backbones --workspace workspaces/mine --minutes 10
   python -m backend experiment ablations --workspace workspaces/mine --only "SID only" --only "ID only" --seeds 7,8,9
-  python -m backend experiment wordings --workspace workspaces/mine --json""",
+  python -m backend experiment wordings --workspace workspaces/mine --json
+  python -m backend experiment judged-share --workspace workspaces/mine --split validation --out judged_share.json""",
     )
     experiment.add_argument("what", metavar="WHAT", help=f"{', '.join(EXPERIMENTS)}, or a TOML file with variants")
     experiment.add_argument(

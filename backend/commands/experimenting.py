@@ -18,6 +18,7 @@ from backend.progress import CancelToken, Report
 from backend.settings import checked, merged
 
 _MEASURED = ("wordings", "cold-start")  # experiments that are no table of variants
+_POLICIES = ("arms", "judged-share", "levers")  # tables of policies
 
 
 def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
@@ -39,14 +40,19 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
     folder = Path(args.variants) if args.variants else workspace.path / "variants"
     if workspace.read_only and not args.variants and args.what != "wordings":
         raise WorkspaceError("the demo workspace is read-only", str(workspace.path), "name a folder with --variants DIR")
-    found = _run(args, workspace, folder, seeds, cancel)
+    if args.what in _POLICIES:
+        from backend.commands import policies
+
+        found = policies.compare(args, workspace, folder, seeds, cancel)
+    else:
+        found = _run(args, workspace, folder, seeds, cancel)
     found["command"] = _command(args)
     if target:
         _write(target, found)
     if args.json:
         write_json(out, found)
     else:
-        show(out, _headline(found, args.what))
+        show(out, policies.headline(found) if args.what in _POLICIES else _headline(found, args.what))
 
 
 def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int], cancel: CancelToken) -> dict[str, Any]:
