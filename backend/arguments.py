@@ -8,7 +8,7 @@ from typing import Any
 SOURCES = ("complete-journey", "amazon", "movielens", "tables")
 RECIPES = ("sigma", "jd", "sgrec")
 BENCHES = ("latency", "fusion", "decode", "startup", "load")
-EXPERIMENTS = ("ablations", "backbones", "budgets", "wordings", "cold-start", "arms", "judged-share", "levers")
+EXPERIMENTS = ("ablations", "backbones", "budgets", "wordings", "cold-start", "arms", "judged-share", "levers", "judge-weight")
 
 _ABOUT = """Sigmascope: an instruction-driven generative recommender that one can look into while it works.
 
@@ -177,6 +177,7 @@ ablations, backbones, budgets: tables of variants (`backend/experiments/tables.t
 wordings: what words the model has not seen cost, how tasks are told apart, how much the lists of two tasks share.
 cold-start: items held out of everything and added by their vectors alone; households of whom only the profile is known.
 arms, judged-share, levers: policies on the trained model and its judge; all arms on a window, what the judge's share buys, which lever decides.
+judge-weight: what the judge's score is worth as a weight of the fusion.
 
 examples:
   python -m backend experiment ablations --workspace workspaces/mine --set train.contexts=6000 --out ablations.json

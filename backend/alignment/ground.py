@@ -26,11 +26,14 @@ from backend.evaluation import metrics
 from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.questions import SplitName
 from backend.generation.generator import load_generator
+from backend.instructions.task import Task
 from backend.instructions.trained import tasks_of
 from backend.judge.making import load_judge, load_rewarding
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import PolicySettings
 from backend.workspace import Workspace
+
+_KEPT = 4  # seeds whose contexts stay prepared, some 30 MB each
 
 
 class Ground:
@@ -94,15 +97,17 @@ class Ground:
         return self._held[key]
 
     def batches(self, settings: PolicySettings, seed: int) -> list[Prepared]:
-        """The contexts of a seed; those of the seed before are let go."""
+        """The contexts of a seed; those of the last few are kept."""
         key = (settings.task, settings.contexts, settings.batch, seed)
         if key not in self._batches:
             drawn = contexts(self.dataset, self.parts, settings.contexts, seed)
             cases = build_cases(self.dataset, drawn, self._task(settings.task), seed, held_out=False)
-            self._batches = {key: self._prepared(cases, settings.batch, f"contexts of seed {seed}")}
+            while len(self._batches) >= _KEPT:
+                del self._batches[next(iter(self._batches))]
+            self._batches[key] = self._prepared(cases, settings.batch, f"contexts of seed {seed}")
         return self._batches[key]
 
-    def _task(self, name: str) -> dict[str, object]:
+    def _task(self, name: str) -> dict[str, Task]:
         tasks = tasks_of(self.workspace, self.dataset, self.parts.train_events)
         if name not in tasks:
             raise RequestError(f"the model knows no task {name!r}", "policy.task", f"choose among: {', '.join(tasks)}")

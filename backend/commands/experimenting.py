@@ -17,7 +17,7 @@ from backend.errors import RequestError, WorkspaceError
 from backend.progress import CancelToken, Report
 from backend.settings import checked, merged
 
-_MEASURED = ("wordings", "cold-start")  # experiments that are no table of variants
+_MEASURED = ("wordings", "cold-start", "judge-weight")  # experiments that are no table of variants
 _POLICIES = ("arms", "judged-share", "levers")  # tables of policies
 
 
@@ -38,7 +38,7 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
     for stage in ("dataset", "grounding", "tokens", "model"):
         workspace.fresh_stage(stage)
     folder = Path(args.variants) if args.variants else workspace.path / "variants"
-    if workspace.read_only and not args.variants and args.what != "wordings":
+    if workspace.read_only and not args.variants and args.what not in ("wordings", "judge-weight"):
         raise WorkspaceError("the demo workspace is read-only", str(workspace.path), "name a folder with --variants DIR")
     if args.what in _POLICIES:
         from backend.commands import policies
@@ -70,6 +70,8 @@ def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int
             settings = Variant("held items").settings(start, args.minutes)
             settings = settings.model_copy(update={"seed": seeds[0]}) if seeds else settings
             return cold_start(workspace, folder, settings, args.split, args.limit, report, cancel)
+        if args.what == "judge-weight":
+            return _judge_weight(workspace, args, report, cancel)
         if args.what == "wordings":
             return _wordings(workspace, args, report, cancel)
         from backend.experiments.comparing import compare, plans
@@ -91,6 +93,14 @@ def _wordings(workspace: Any, args: argparse.Namespace, report: Report, cancel: 
     fusion = fusion_of(workspace)
     found = measure_wordings(load_generator(workspace, asked.dataset), asked, fusion, report, cancel)
     return {**found, "split": args.split, "fusion": fusion.model_dump(mode="json")}
+
+
+def _judge_weight(workspace: Any, args: argparse.Namespace, report: Report, cancel: CancelToken) -> dict[str, Any]:
+    if args.minutes is not None or args.set:
+        raise RequestError("judge-weight trains nothing", "--minutes, --set", "leave them out")
+    from backend.experiments.judge_weight import judge_weight
+
+    return judge_weight(workspace, args.split, args.limit, report=report, cancel=cancel)
 
 
 def _seeds(text: str | None) -> list[int]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from backend.alignment.ground import Ground
 from backend.alignment.runs import arm_rows
 from backend.alignment.training import check_arms, judged_by, run_arms
+from backend.disk import disk_error
 from backend.errors import RequestError
 from backend.evaluation.questions import SplitName
 from backend.judge.making import PROXY
@@ -104,7 +105,10 @@ def compare_policies(
         ground = grounds.setdefault(settings.scope, Ground(workspace, settings.scope, seed, report, cancel))
         own = fingerprint({"settings": settings.model_dump(mode="json"), "window": window, "seed": seed, **inputs})
         place = folder / f"policies-{own}"
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(error, folder) from error
         runs = run_arms(ground, settings, place, window, table)
         everything += runs
         rows += [{"line": name, "share": settings.judged, **row} for row in arm_rows(runs)]
