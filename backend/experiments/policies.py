@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backend.alignment.ground import Ground
-from backend.alignment.runs import arm_rows
+from backend.alignment.runs import Run, arm_rows
 from backend.alignment.training import check_arms, judged_by, run_arms
 from backend.disk import disk_error
 from backend.errors import RequestError
@@ -99,7 +99,7 @@ def compare_policies(
     seed = int(workspace.stage("judge").manifest["settings"]["seed"])
     grounds: dict[str, Ground] = {}
     rows: list[dict[str, Any]] = []
-    everything = []
+    everything: list[Run] = []
     for number, (name, settings) in enumerate(lines.items()):
         report(Progress("lines", number, len(lines), name))
         ground = grounds.setdefault(settings.scope, Ground(workspace, settings.scope, seed, report, cancel))

@@ -55,14 +55,15 @@ class Tree:
 
 def grow(household: Tensor, items: Sequence[Tensor], questions: Sequence[Tensor]) -> Tree:
     """A tree of token ids. Shape: (tokens_i,) each."""
-    tokens, item, aspect, position, ask = [household], [_NONE] * len(household), [_NONE] * len(household), [], []
-    position += range(len(household))
+    tokens, item, aspect = [household], [_NONE] * len(household), [_NONE] * len(household)
+    position: list[int] = list(range(len(household)))
+    ask: list[list[int]] = []
     for number, text in enumerate(items):
         tokens.append(text)
         item += [number] * len(text)
         aspect += [_NONE] * len(text)
         position += range(len(household), len(household) + len(text))
-        below, own = len(household) + len(text), []
+        below, own = len(household) + len(text), list[int]()
         for place, question in enumerate(questions):
             tokens.append(question)
             item += [number] * len(question)
