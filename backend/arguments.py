@@ -8,7 +8,18 @@ from typing import Any
 SOURCES = ("complete-journey", "amazon", "movielens", "tables")
 RECIPES = ("sigma", "jd", "sgrec")
 BENCHES = ("latency", "fusion", "decode", "startup", "load")
-EXPERIMENTS = ("ablations", "backbones", "budgets", "wordings", "cold-start", "representations")
+EXPERIMENTS = (
+    "ablations",
+    "backbones",
+    "budgets",
+    "wordings",
+    "cold-start",
+    "representations",
+    "arms",
+    "judged-share",
+    "levers",
+    "judge-weight",
+)
 
 _ABOUT = """Sigmascope: an instruction-driven generative recommender that one can look into while it works.
 
@@ -177,13 +188,16 @@ ablations, backbones, budgets: tables of variants (`backend/experiments/tables.t
 wordings: what words the model has not seen cost, how tasks are told apart, how much the lists of two tasks share.
 cold-start: items held out of everything and added by their vectors alone; households of whom only the profile is known.
 representations: the recipe jd with items written as semantic IDs (RQ-VAE, RQ-KMeans), numbers (base 256, digit by digit) and titles.
+arms, judged-share, levers: policies on the trained model and its judge; all arms on a window, what the judge's share buys, which lever decides.
+judge-weight: what the judge's score is worth as a weight of the fusion.
 
 examples:
   python -m backend experiment ablations --workspace workspaces/mine --set train.contexts=6000 --out ablations.json
   python -m backend experiment backbones --workspace workspaces/mine --minutes 10
   python -m backend experiment ablations --workspace workspaces/mine --only "SID only" --only "ID only" --seeds 7,8,9
   python -m backend experiment wordings --workspace workspaces/mine --json
-  python -m backend experiment representations --workspace workspaces/mine --set jd.contexts=10000 --limit 500""",
+  python -m backend experiment representations --workspace workspaces/mine --set jd.contexts=10000 --limit 500
+  python -m backend experiment judged-share --workspace workspaces/mine --split validation --out judged_share.json""",
     )
     experiment.add_argument("what", metavar="WHAT", help=f"{', '.join(EXPERIMENTS)}, or a TOML file with variants")
     experiment.add_argument(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from backend.errors import RequestError
 from backend.generation.request import Request
 from backend.health import StageInfo, inspect
 from backend.judge.aspects import ASPECTS, LEVELS, MEANING, WORDS, Situation, Situations
+from backend.judge.opened import is_open, opened
 from backend.judge_arms import Arms, every_arms
 from backend.judge_votes import LEAST, Ballot, Ballots, VotedWeights, households_with_past
 from backend.workspace import Workspace, command_of
@@ -68,9 +68,7 @@ class JudgeBench:
                  generator: Callable[[], Generator], listed: Callable[[Trace, Request], pd.DataFrame]) -> None:  # fmt: skip
         self.workspace, self._dataset, self._people, self._generator, self._listed = workspace, dataset, people, generator, listed
         self._ballots = Ballots(dataset, people, generator, listed)
-        self._judge: tuple[str, OpenJudge] | None = None
         self._worth: tuple[str, npt.NDArray[np.floating]] | None = None
-        self._opening = Lock()
 
     # what is there -----------------------------------------------------------------------------------------------------
 
@@ -85,18 +83,12 @@ class JudgeBench:
         Raises:
             WorkspaceError: missing, stale or damaged.
         """
-        with self._opening:
-            made = self.workspace.fresh_stage("judge").fingerprint
-            if self._judge is None or self._judge[0] != made:
-                from backend.judge.making import load_judge
-
-                self._judge = made, load_judge(self.workspace, self._dataset())
-            return self._judge[1]
+        return opened(self.workspace, self._dataset())
 
     @property
     def judge_ready(self) -> bool:
         """Whether the judge is loaded."""
-        return self._judge is not None
+        return is_open(self.workspace)
 
     # voting ------------------------------------------------------------------------------------------------------------
 

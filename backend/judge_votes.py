@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # these load torch or SQLAlchemy
     from backend.generation.trace import Trace
     from backend.judge.making import OpenJudge
     from backend.judge.weights import Pairs, Weights
-    from backend.settings import JudgeSettings, WeightSettings
+    from backend.judge_settings import JudgeSettings, WeightSettings
     from backend.storage import Store
 
 LENGTH = 20  # items of the list that pairs are drawn from

@@ -12,17 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from backend.errors import RequestError
+from backend.frozen import Frozen
+from backend.judge_settings import JudgeSettings
 
 PRESETS = Path(__file__).parent / "presets"
-
-
-class Frozen(BaseModel):
-    """Immutable settings that reject unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataSettings(Frozen):
@@ -195,30 +191,6 @@ class LabSettings(FusionSettings):
         return FusionSettings(**self.model_dump())
 
 
-class WeightSettings(Frozen):
-    """Training of PSJ-B (the paper gives the method, not the numbers)."""
-
-    grid: int = Field(4, ge=1, le=10)  # weights are multiples of 1/grid
-    group: int = Field(16, ge=2)  # weight vectors drawn for each pair
-    steps: int = Field(300, ge=1)  # of the optimiser
-    batch: int = Field(256, ge=1)  # pairs in a step
-    lr: float = Field(0.02, gt=0)
-    clip: float = Field(0.2, gt=0)  # ε of the objective
-    kl: float = Field(0.02, ge=0)  # β: pull towards the even policy
-    decay: float = Field(0.01, ge=0)  # weight decay of both methods
-
-
-class JudgeSettings(Frozen):
-    """How the judge is made."""
-
-    held: float = Field(0.15, gt=0, lt=1)  # share of the households that everything is measured on
-    per_user: int = Field(3, ge=1)  # situations of a household
-    per_situation: int = Field(16, ge=4)  # items that are labelled in a situation
-    pairs: int = Field(4, ge=1)  # pairs of a situation for the weights
-    method: Literal["group-relative", "Bradley-Terry"] = "group-relative"  # whose weights are used
-    weights: WeightSettings = WeightSettings()
-
-
 class RewardSettings(Frozen):
     """What a sale is worth (ours; the papers' business reward is a production eCPM)."""
 
@@ -263,12 +235,20 @@ class PolicySettings(Frozen):
     reward: RewardSettings = RewardSettings()
 
 
-def policy_changes(settings: Mapping[str, Any]) -> str:
-    """What of a stage's policy settings was set otherwise than by default, as the command line takes it."""
-    default = PolicySettings().model_dump(mode="json")
-    changed = {name: value for name, value in settings.items() if name in default and value != default[name]}
+def policy_changes(settings: Mapping[str, Any], judge: Mapping[str, Any] | None = None) -> str:
+    """What of a stage's policy settings, and of its judge's, was set otherwise than by default, as the command line takes it."""
+    parts: tuple[tuple[str, Mapping[str, Any], Frozen], ...] = (
+        ("policy", settings, PolicySettings()),
+        ("judge", judge or {}, JudgeSettings()),
+    )
+    return "".join(_changes(*part) for part in parts)
+
+
+def _changes(section: str, settings: Mapping[str, Any], default: Frozen) -> str:
+    usual = default.model_dump(mode="json")
+    changed = {name: value for name, value in settings.items() if name in type(default).model_fields and value != usual.get(name)}
     return "".join(
-        f" --set 'policy.{name}={value if isinstance(value, str) else json.dumps(value)}'" for name, value in changed.items()
+        f" --set '{section}.{name}={value if isinstance(value, str) else json.dumps(value)}'" for name, value in changed.items()
     )
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from backend.errors import Cancelled
 from backend.judge.weights import Pairs, Weights, fit_bradley_terry
+from backend.judge_settings import WeightSettings
 from backend.judge_votes import measured
 from backend.progress import CancelToken, silent
-from backend.settings import WeightSettings
 from backend.workbench import Workbench
 
 

@@ -18,9 +18,10 @@ from backend.alignment.rewards import BusinessReward
 from backend.data.schema import Dataset
 from backend.evaluation import metrics
 from backend.evaluation.cases import Case
-from backend.judge.aspects import Situations, holistic
+from backend.judge.aspects import Judge, Situations, holistic
 from backend.judge.group_relative import objective
 from backend.judge.making import OpenJudge
+from backend.judge.teachers import Trusted
 from backend.progress import CancelToken
 from backend.settings import PolicySettings
 
@@ -29,21 +30,43 @@ METRICS = ("hr", "ndcg", "recall", "value", "judge", "novelty", "breadth")
 
 
 class Scorer:
-    """The two rewards of rollouts, and how often and how long the judge was asked."""
+    """The two rewards of rollouts, and how often and how long the judge was asked.
 
-    def __init__(self, dataset: Dataset, business: BusinessReward, judge: OpenJudge) -> None:
-        self.business, self.judge, self.situations = business, judge, Situations(dataset)
-        self.calls, self.seconds = 0, 0.0
+    Args:
+        judge: the student with everybody's weights; it measures, and rewards where nobody else does.
+        rewarding: who rewards in its place.
+        cancel: checked before every question, since an endpoint takes its time.
+    """
+
+    def __init__(
+        self, dataset: Dataset, business: BusinessReward, judge: OpenJudge, rewarding: Trusted | None = None,
+        cancel: CancelToken | None = None,
+    ) -> None:  # fmt: skip
+        self.business, self.judge, self.rewarding, self.situations = business, judge, rewarding, Situations(dataset)
+        self.calls, self.seconds, self.cancel = 0, 0.0, cancel
 
     def semantic(self, case: Case, items: np.ndarray) -> np.ndarray:
-        """r_sem = s_hol of items for a case's household (S-GRec §3.1 B). Shape: (n,) → (n,) between 0 and 1."""
+        """r_sem = s_hol of items for a case's household, by who rewards (S-GRec §3.1 B). Shape: (n,) → (n,) between 0 and 1."""
+        if self.cancel:
+            self.cancel.check()
         began = time.perf_counter()
-        situation = self.situations.before(case.user, case.start, case.instruction)
-        said = self.judge.judge.judge(situation, items)
-        weights = self.judge.weights.of(self.judge.evidence.user_facts(situation)[None])[0]
+        found = self._asked(self.rewarding or self.judge.judge, case, items)
         self.calls += len(items)
         self.seconds += time.perf_counter() - began
-        return holistic(said.expected, weights)
+        return found
+
+    def measured(self, case: Case, items: np.ndarray) -> np.ndarray:
+        """Likewise by the student, as arms are measured. Shape: (n,) → (n,)."""
+        return self._asked(self.judge.judge, case, items)
+
+    def _asked(self, judge: Judge, case: Case, items: np.ndarray) -> np.ndarray:
+        situation = self.situations.before(case.user, case.start, case.instruction)
+        weights = self.judge.weights.of(self.judge.evidence.user_facts(situation)[None])[0]
+        return holistic(judge.judge(situation, items).expected, weights)
+
+    def paid(self) -> dict[str, float]:
+        """What an endpoint has cost so far; empty where none is asked."""
+        return self.rewarding.cost() if self.rewarding else {}
 
     def rewards(self, cases: Sequence[Case], group: Tensor, asked: np.ndarray) -> tuple[Tensor, Tensor]:
         """Business and semantic rewards; the semantic ones are NaN where the judge is not asked.
@@ -66,6 +89,7 @@ class ArmRun:
     seconds: float = 0.0
     judge_calls: int = 0
     judge_seconds: float = 0.0
+    paid: dict[str, float] = field(default_factory=dict)  # requests, tokens, dollars of an endpoint
 
 
 def restore(policy: Policy, weights: dict[str, Tensor]) -> None:
@@ -96,7 +120,7 @@ def train_arm(
         Cancelled: asked to stop.
     """
     restore(policy, start)
-    began, calls, judge_seconds = time.perf_counter(), scorer.calls, scorer.seconds
+    began, calls, judge_seconds, paid = time.perf_counter(), scorer.calls, scorer.seconds, scorer.paid()
     run = ArmRun({})
     if name == "sft":
         run.weights = weights_of(policy)
@@ -141,6 +165,7 @@ def train_arm(
     run.weights = weights_of(policy)
     run.seconds = time.perf_counter() - began
     run.judge_calls, run.judge_seconds = scorer.calls - calls, scorer.seconds - judge_seconds
+    run.paid = {name: value - paid[name] for name, value in scorer.paid().items()}
     return run
 
 
@@ -152,6 +177,6 @@ def measure_arm(policy: Policy, batches: Sequence[Prepared], scorer: Scorer, fac
         lists = policy.log_probs(batch)[0].topk(min(K, facts.n_items), dim=1).indices.numpy()
         targets = [case.targets for case in batch.cases]
         found = metrics.accuracy(lists, targets, facts.price, (K,)) | metrics.listwise(lists, facts, ks=(K,))
-        judge = [float(scorer.semantic(case, row).mean()) for case, row in zip(batch.cases, lists, strict=True)]
+        judge = [float(scorer.measured(case, row).mean()) for case, row in zip(batch.cases, lists, strict=True)]
         frames.append(pd.DataFrame({name: judge if name == "judge" else found[name, K] for name in METRICS}))
     return pd.concat(frames, ignore_index=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from backend.bars import bars, show, table, write_json
 from backend.commands.options import changes_of, settings_of
@@ -47,7 +48,22 @@ def align(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
     sides = {"arm": "left", "at 10": "left", "mean": "right", "minus sft": "right", "95 % interval": "right", "n": "right"}
     show(
         out,
-        f"aspects that the judge is used for: {', '.join(about['used']) or 'none'} ({about['labels']})",
+        *_judged(about, found.get("judge") or {}),
         "",
         table(sides, rows),
     )
+
+
+def _judged(about: Mapping[str, Any], paid: Mapping[str, Any]) -> list[str]:
+    """Who rewarded, for which aspects, and what an endpoint has cost."""
+    lines = [f"aspects that the student is used for: {', '.join(about['used']) or 'none'} ({about['labels']})"]
+    teacher = about.get("teacher")
+    if teacher:
+        lines.append(f"rollouts were rewarded by {teacher['name']}, used for: {', '.join(teacher['used'])}")
+    total = paid.get("total") or {}
+    if "requests" in total:
+        lines.append(
+            f"it was asked {total['requests']:,.0f} times ({total['cached']:,.0f} answers were kept from before): "
+            f"{total['tokens_in']:,.0f} tokens sent, {total['tokens_out']:,.0f} answered, ${total['dollars']:,.2f}"
+        )
+    return lines

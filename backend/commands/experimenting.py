@@ -17,7 +17,8 @@ from backend.errors import RequestError, WorkspaceError
 from backend.progress import CancelToken, Report
 from backend.settings import checked, merged
 
-_MEASURED = ("wordings", "cold-start", "representations")  # experiments that are no table of variants
+_MEASURED = ("wordings", "cold-start", "representations", "judge-weight")  # experiments that are no table of variants
+_POLICIES = ("arms", "judged-share", "levers")  # tables of policies
 
 
 def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
@@ -37,16 +38,21 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
     for stage in ("dataset", "grounding") if args.what == "representations" else ("dataset", "grounding", "tokens", "model"):
         workspace.fresh_stage(stage)
     folder = Path(args.variants) if args.variants else workspace.path / "variants"
-    if workspace.read_only and not args.variants and args.what != "wordings":
+    if workspace.read_only and not args.variants and args.what not in ("wordings", "judge-weight"):
         raise WorkspaceError("the demo workspace is read-only", str(workspace.path), "name a folder with --variants DIR")
-    found = _run(args, workspace, folder, seeds, cancel)
+    if args.what in _POLICIES:
+        from backend.commands import policies
+
+        found = policies.compare(args, workspace, folder, seeds, cancel)
+    else:
+        found = _run(args, workspace, folder, seeds, cancel)
     found["command"] = _command(args)
     if target:
         _write(target, found)
     if args.json:
         write_json(out, found)
     else:
-        show(out, _headline(found, args.what))
+        show(out, policies.headline(found) if args.what in _POLICIES else _headline(found, args.what))
 
 
 def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int], cancel: CancelToken) -> dict[str, Any]:
@@ -66,6 +72,8 @@ def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int
             settings = Variant("held items").settings(start, args.minutes)
             settings = settings.model_copy(update={"seed": seeds[0]}) if seeds else settings
             return cold_start(workspace, folder, settings, args.split, args.limit, report, cancel)
+        if args.what == "judge-weight":
+            return _judge_weight(workspace, args, report, cancel)
         if args.what == "wordings":
             return _wordings(workspace, args, report, cancel)
         from backend.experiments.comparing import compare, plans
@@ -101,6 +109,14 @@ def _wordings(workspace: Any, args: argparse.Namespace, report: Report, cancel: 
     fusion = fusion_of(workspace)
     found = measure_wordings(load_generator(workspace, asked.dataset), asked, fusion, report, cancel)
     return {**found, "split": args.split, "fusion": fusion.model_dump(mode="json")}
+
+
+def _judge_weight(workspace: Any, args: argparse.Namespace, report: Report, cancel: CancelToken) -> dict[str, Any]:
+    if args.minutes is not None or args.set:
+        raise RequestError("judge-weight trains nothing", "--minutes, --set", "leave them out")
+    from backend.experiments.judge_weight import judge_weight
+
+    return judge_weight(workspace, args.split, args.limit, report=report, cancel=cancel)
 
 
 def _seeds(text: str | None) -> list[int]:

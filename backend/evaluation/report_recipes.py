@@ -150,3 +150,19 @@ def policy(data: Mapping[str, Any]) -> str:
     body = [[row["arm"], *("–" if row.get(key) is None else f"{row[key]:.3g}" for key, _ in _LOOKS)] for row in trained]
     parts += [markdown_table(["training, a seed", *(name for _, name in _LOOKS)], body), ""]
     return "\n".join([*parts, provenance(data)])
+
+
+def lines(data: Mapping[str, Any]) -> str:
+    """A table of policies: each line's arms minus the common start, beside what the judge was asked."""
+    cell = {(row["line"], row["arm"], row["metric"]): row for row in data["rows"]}
+    seeds = ", ".join(map(str, data["seeds"]))
+    trained = [(line, arm) for line, arm, metric in cell if metric == "training"]
+    first = next(row for row in data["rows"] if "n" in row)
+    body = []
+    for line, arm in trained:
+        own = [cell[line, arm, metric] for metric, _ in _POLICY]
+        told = [change({**row, "low": row["diff_low"], "high": row["diff_high"]}, 4) for row in own]
+        body.append([line, arm, *told, f"{cell[line, arm, 'training']['judge_calls']:,.0f}"])
+    head = ["line", "arm, minus the start", *(name for _, name in _POLICY), "items judged, a run"]
+    about = f"Split: {data['split']}, {first['n']:,} households; training seeds {seeds}; 95 % paired intervals over households. "
+    return "\n".join([about + f"{data['labels'].capitalize()}.", "", markdown_table(head, body), "", provenance(data)])

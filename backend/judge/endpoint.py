@@ -35,7 +35,7 @@ from backend.disk import replacing
 from backend.errors import RequestError
 from backend.judge.aspects import ASPECTS, LEVELS, MEANING, WORDS, Ints, Judgement, Situation
 from backend.judge.evidence import Evidence
-from backend.settings import Frozen
+from backend.judge_settings import EndpointLimits
 from backend.workspace import cache_dir
 
 URL_VARIABLE, KEY_VARIABLE, MODEL_VARIABLE = "SIGMASCOPE_JUDGE_URL", "SIGMASCOPE_JUDGE_KEY", "SIGMASCOPE_JUDGE_MODEL"
@@ -46,22 +46,18 @@ _TRIES = 2  # requests for an answer that can be read
 _RETRIED = (408, 429, 500, 502, 503, 504)
 
 
-class EndpointSettings(Frozen):
-    """How an endpoint is asked."""
+class EndpointSettings(EndpointLimits):
+    """Which endpoint is asked, and how."""
 
     url: str = Field(pattern=r"^https?://")  # up to and without /chat/completions
     key: str = Field("", repr=False)  # sent as a bearer token; empty = none
     model: str = Field("default", min_length=1)
-    timeout: float = Field(30.0, gt=0)  # seconds for connecting and between two bytes of an answer
-    retries: int = Field(4, ge=0, le=10)  # after the first request, where the server is busy or the line broke
-    pause: float = Field(0.5, ge=0)  # seconds of the first pause between retries; it doubles
-    per_minute: float = Field(60.0, gt=0)  # requests at most
-    dollars_in: float = Field(0.0, ge=0)  # price of a million tokens that are sent
-    dollars_out: float = Field(0.0, ge=0)  # … that are answered
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
-        """Settings as the environment has them.
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, limits: EndpointLimits | None = None
+    ) -> EndpointSettings:
+        """URL, key and model as the environment has them, the limits as they are given.
 
         Raises:
             RequestError: no URL, or one that is none.
@@ -71,7 +67,8 @@ class EndpointSettings(Frozen):
             raise RequestError("no endpoint is named", URL_VARIABLE, "set it to the URL of an OpenAI-compatible server")
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise RequestError("this is no URL of a server", URL_VARIABLE, "write it as https://host/v1")
-        return cls(url=url, key=environment.get(KEY_VARIABLE, ""), model=environment.get(MODEL_VARIABLE, "") or "default")
+        key, model = environment.get(KEY_VARIABLE, ""), environment.get(MODEL_VARIABLE, "") or "default"
+        return cls(url=url, key=key, model=model, **(limits or EndpointLimits()).model_dump())
 
 
 @dataclass

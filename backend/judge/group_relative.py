@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_FAR = 80.0  # nats; e to more than that is infinite in float32, and nought times infinite is no number
 _FLAT = 1e-8  # a standard deviation below this share of the largest reward is rounding, not a difference
 
 
@@ -55,7 +56,7 @@ def objective(
     ratio = torch.exp(torch.where(valid, log_prob - old, 0.0))
     inside = ratio.clamp(1 - clip, 1 + clip)
     gain = torch.minimum(ratio * advantage, inside * advantage)
-    away = torch.where(valid, reference - log_prob, 0.0)
+    away = torch.where(valid, reference - log_prob, 0.0).clamp(max=_FAR)
     kl = torch.exp(away) - away - 1.0
     loss = -(torch.where(valid, gain - kl_weight * kl, 0.0)).sum() / n
     held = (ratio * advantage > inside * advantage) & valid

@@ -3,10 +3,12 @@
 - Households are cut in two by seed: the student and the weights are fitted on the one part, everything reported is measured on the other,
   whose events are not even counted as evidence about the shop. All of it lies in the training period.
 - The student's aspects that do not beat the baselines are stored with the report, but not loaded.
+- Another judge (`judge.backend`) is made and measured beside it, and rewards rollouts in its place; the student is what is served.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.data.store import dataset_settings, open_dataset
 from backend.errors import WorkspaceError
+from backend.judge import teachers
 from backend.judge.aspects import ASPECTS
 from backend.judge.evidence import Evidence
 from backend.judge.measure import measure
@@ -35,7 +38,7 @@ from backend.judge.weights import (
 from backend.model.loading import load_store, text_grounder
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import JudgeSettings
-from backend.workspace import Workspace
+from backend.workspace import Stage, Workspace
 
 PROXY = "proxy labels: what households bought later in the training period, not opinions of people"
 FITTED_BY = {"group-relative": fit_group_relative, "Bradley-Terry": fit_bradley_terry}
@@ -50,6 +53,16 @@ class OpenJudge:
     evidence: Evidence
 
 
+def fingerprint_settings(settings: JudgeSettings, seed: int, votes: int = 0) -> dict[str, Any]:
+    """What a judge stage's fingerprint is made of.
+
+    Raises:
+        RequestError: an endpoint is to be asked and none is named.
+    """
+    asked = teachers.identity(settings)
+    return {**settings.model_dump(mode="json"), "seed": seed, "votes": votes, **({"asked": asked} if asked else {})}
+
+
 def make_judge(
     workspace: Workspace,
     settings: JudgeSettings,
@@ -57,23 +70,24 @@ def make_judge(
     report: Report = silent,
     cancel: CancelToken | None = None,
     votes: Pairs | None = None,
+    resume: bool = True,
 ) -> None:
     """Make the judge stage, unless it is there already.
 
     Args:
         votes: pairs of people to fit the weights on beside the proxies; then the stage is made anew.
+        resume: go on from the checkpoint of a language model; otherwise start anew.
 
     Raises:
+        RequestError: the endpoint is not named, cannot be reached, or refuses.
+        WeightsError: the language model cannot be had.
         WorkspaceError: a stage is missing or stale, or the training period holds too few baskets.
-        Cancelled: asked to stop; nothing is written.
+        Cancelled: asked to stop; no stage is written, checkpoints and answers stay.
     """
     workspace.check_writable()
-    own = {**settings.model_dump(mode="json"), "seed": seed, "votes": 0 if votes is None else len(votes)}
-    if (
-        votes is None
-        and workspace.has("judge")
-        and workspace.stage("judge").fingerprint == workspace.expected_fingerprint("judge", own)
-    ):
+    own = fingerprint_settings(settings, seed, 0 if votes is None else len(votes))
+    expected = workspace.expected_fingerprint("judge", own)
+    if votes is None and workspace.has("judge") and workspace.stage("judge").fingerprint == expected:
         report(Progress("judge", 1, 1, "kept"))
         return
     began = time.perf_counter()
@@ -91,6 +105,10 @@ def make_judge(
         raise WorkspaceError(
             "too few baskets to learn a judge from", str(workspace.path), "bring more events, or set judge.held otherwise"
         )
+    folder = workspace.path / ".training" / f"judge-{expected}"
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    answers = teachers.ask(settings, dataset, evidence, train, measured, folder, seed, report, cancel)
     models: dict[str, Ordinal] = {}
     for column, name in enumerate(ASPECTS):
         if cancel:
@@ -115,6 +133,8 @@ def make_judge(
             "weights", {f"{name}.{part}": value for name, one in weights.items() for part, value in one.arrays().items()}
         )
         stage.arrays("occasions", occasions)
+        if answers and answers.arrays:
+            stage.arrays("lm", answers.arrays)
         stage.metrics = {
             "labels": PROXY,
             "used": list(used),
@@ -129,7 +149,9 @@ def make_judge(
             "mean_weights": dict(
                 zip(ASPECTS, weights[settings.method].of(measured.about).mean(0).round(4).tolist(), strict=True)
             ),
+            **({"teacher": answers.metrics(settings.backend, models, train, seed)} if answers else {}),
         }
+    shutil.rmtree(folder, ignore_errors=True)
     report(Progress("judge", 6, 6, "written"))
 
 
@@ -160,6 +182,32 @@ def _only(aspect: str, facts: int) -> Weights:
     return Weights(np.zeros((facts, 1)), np.zeros(1), own, np.zeros(facts), np.ones(facts))
 
 
+def settings_in(stage: Stage) -> JudgeSettings:
+    """The settings that a judge stage was made with.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is damaged.
+    """
+    kept = stage.manifest["settings"]
+    return JudgeSettings(**{name: value for name, value in kept.items() if name in JudgeSettings.model_fields})
+
+
+def load_rewarding(workspace: Workspace, dataset: Dataset, judge: OpenJudge) -> teachers.Trusted | None:
+    """The judge that rewards rollouts in the student's place; None where the student does.
+
+    Raises:
+        RequestError: no aspect of it is used; or the endpoint is not named, or is another one than was measured.
+        WorkspaceError: the stage is missing, stale or damaged.
+        WeightsError: the language model cannot be had.
+    """
+    stage = workspace.fresh_stage("judge")
+    try:
+        settings = settings_in(stage)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WorkspaceError(f"the judge cannot be read ({error})", str(stage.path), "train it again") from error
+    return teachers.load_teacher(stage, settings, dataset, judge.evidence)
+
+
 def load_judge(workspace: Workspace, dataset: Dataset) -> OpenJudge:
     """The judge of a workspace, with the aspects that are used.
 
@@ -168,7 +216,7 @@ def load_judge(workspace: Workspace, dataset: Dataset) -> OpenJudge:
     """
     stage = workspace.fresh_stage("judge")
     try:
-        settings = JudgeSettings(**{k: v for k, v in stage.manifest["settings"].items() if k not in ("seed", "votes")})
+        settings = settings_in(stage)
         seed, used = int(stage.manifest["settings"]["seed"]), stage.metrics["used"]
         models = models_of(stage.arrays("student"), used)
         arrays: dict[str, Any] = {

@@ -27,8 +27,9 @@ BASELINES: Mapping[str, str] = {"cosine similarity": "text", "popularity": "popu
 
 @dataclass(frozen=True)
 class AspectReport:
-    """How an aspect fared: interval by judge and by paired difference to each baseline."""
+    """How an aspect fared: interval by judge (the first is the one in question) and by its paired difference to each other."""
 
+    judge: str
     aspect: str
     accuracy: Mapping[str, Interval]
     auc: Mapping[str, Interval]
@@ -38,13 +39,13 @@ class AspectReport:
     @property
     def used(self) -> bool:
         """Whether the judge is worth asking about this aspect."""
-        better = all(each.low > 0 for each in self.auc_ahead.values())
-        return better and not any(each.high < 0 for each in self.accuracy_ahead.values())
+        better = all(self.auc_ahead[name].low > 0 for name in BASELINES)
+        return better and not any(self.accuracy_ahead[name].high < 0 for name in BASELINES)
 
     def rows(self) -> list[dict[str, Any]]:
         """Flat rows: aspect · judge · metric · mean · low · high · n · used."""
         metrics = {"PointAcc": self.accuracy, "PairAUC": self.auc}
-        ahead = {"PointAcc, student minus": self.accuracy_ahead, "PairAUC, student minus": self.auc_ahead}
+        ahead = {f"PointAcc, {self.judge} minus": self.accuracy_ahead, f"PairAUC, {self.judge} minus": self.auc_ahead}
         return [
             {"aspect": self.aspect, "judge": name, "metric": metric, "mean": own.mean, "low": own.low, "high": own.high, "n": own.n,
              "used": self.used}
@@ -83,26 +84,51 @@ def by_household(values: Floats, user: Ints) -> Floats:
     return np.divide(total, n, out=np.full(len(total), np.nan), where=n > 0)
 
 
+Said = tuple[Floats, Ints]  # score and level of every item; Shape: (n,) twice
+
+
 def measure(models: Mapping[str, Ordinal], train: Labelled, held: Labelled, seed: int = 7) -> list[AspectReport]:
-    """Reports of all aspects, on held-out households; the baselines are fitted on `train` as the judge was."""
+    """Reports of the student's aspects, on held-out households; the baselines are fitted on `train` as it was."""
+    return measure_said("student", by_student(models, held), train, held, {}, seed)
+
+
+def by_student(models: Mapping[str, Ordinal], held: Labelled) -> dict[str, Said]:
+    """What the student says of every aspect."""
+    scores = {name: model.score(held.facts) for name, model in models.items()}
+    return {name: (scores[name], model.levels(scores[name])) for name, model in models.items()}
+
+
+def measure_said(
+    judge: str, said: Mapping[str, Said], train: Labelled, held: Labelled, others: Mapping[str, Mapping[str, Said]], seed: int = 7
+) -> list[AspectReport]:
+    """Reports of any judge, beside the baselines and further judges on the same items.
+
+    Args:
+        judge: its name; said: by aspect, over the items of `held`.
+        train: what the baselines are fitted on.
+        others: likewise by further judges; the difference to them is told, and plays no part in `used`.
+    """
     reports = []
     for column, aspect in enumerate(ASPECTS):
-        judges = {"student": (models[aspect], slice(None))}
+        told: dict[str, Said] = {judge: said[aspect]}
         for name, fact in BASELINES.items():
-            own = slice(FACTS.index(fact), FACTS.index(fact) + 1)
-            judges[name] = (fit(train.facts[:, own], train.levels[:, column]), own)
-        accuracy, auc = {}, {}
-        for name, (model, own) in judges.items():
-            score, wanted = model.score(held.facts[:, own]), held.levels[:, column]
-            accuracy[name] = by_household(point_accuracy(model.levels(score), wanted, held.group), held.user)
-            auc[name] = by_household(pair_auc(score, wanted, held.group), held.user)
+            own = FACTS.index(fact)
+            model = fit(train.facts[:, own : own + 1], train.levels[:, column])
+            score = model.score(held.facts[:, own : own + 1])
+            told[name] = score, model.levels(score)
+        told |= {name: other[aspect] for name, other in others.items()}
+        wanted = held.levels[:, column]
+        accuracy = {name: by_household(point_accuracy(level, wanted, held.group), held.user) for name, (_, level) in told.items()}
+        auc = {name: by_household(pair_auc(score, wanted, held.group), held.user) for name, (score, _) in told.items()}
+        rest = [name for name in told if name != judge]
         reports.append(
             AspectReport(
+                judge,
                 aspect,
                 {name: interval(values, seed=seed) for name, values in accuracy.items()},
                 {name: interval(values, seed=seed) for name, values in auc.items()},
-                {name: difference(accuracy["student"], accuracy[name], seed=seed) for name in BASELINES},
-                {name: difference(auc["student"], auc[name], seed=seed) for name in BASELINES},
+                {name: difference(accuracy[judge], accuracy[name], seed=seed) for name in rest},
+                {name: difference(auc[judge], auc[name], seed=seed) for name in rest},
             )
         )
     return reports

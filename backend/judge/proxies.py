@@ -11,7 +11,8 @@ Everything is called a proxy wherever it is shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ class Labelled:
 
     Shape:
         facts: (n, facts); levels: (n, aspects); group: (n,) number of the situation; bought: (n,) whether the item is in the next four weeks.
-        user: (situations,) row of the household; about: (situations, user facts).
+        user: (situations,) row of the household; about: (situations, user facts); items: (n,) rows; situations: as many, whom it is about.
     """
 
     facts: Floats
@@ -44,6 +45,24 @@ class Labelled:
     bought: np.ndarray
     user: Ints
     about: Floats
+    items: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    situations: Sequence[Situation] = ()
+
+    def first(self, households: int) -> Labelled:
+        """One situation, the first, of so many households."""
+        _, number = np.unique(self.user, return_index=True)
+        number = number[:households]
+        keep = np.isin(self.group, number)
+        return Labelled(
+            self.facts[keep], self.levels[keep], np.searchsorted(number, self.group[keep]), self.bought[keep], self.user[number],
+            self.about[number], self.items[keep], [self.situations[place] for place in number.tolist()],
+        )  # fmt: skip
+
+    def asked(self) -> Iterator[tuple[Situation, slice]]:
+        """Each situation, and which rows are its items."""
+        edges = np.searchsorted(self.group, np.arange(len(self.situations) + 1)).tolist()
+        for situation, low, high in zip(self.situations, edges[:-1], edges[1:], strict=True):
+            yield situation, slice(low, high)
 
 
 class Proxies:
@@ -135,7 +154,7 @@ class Proxies:
     def make(self, held: np.ndarray, per_user: int, per_situation: int, seed: int) -> Labelled:
         """Situations of some households with their items, facts and proxy levels."""
         frame, daily = self.contexts(held, per_user, seed), self.daily(held)
-        facts, levels, groups, bought, about = [], [], [], [], []
+        facts, levels, groups, bought, about, rows, situations = [], [], [], [], [], [], []
         for number, (user, start) in enumerate(zip(frame[c.EVENT_USER].tolist(), frame[START].tolist(), strict=True)):
             situation = self.situations.before(user, start)
             items = self.candidates(situation, start, per_situation, np.random.default_rng((seed, user, start)))
@@ -145,11 +164,13 @@ class Proxies:
             groups.append(np.full(len(items), number))
             bought.append(taken)
             about.append(self.evidence.user_facts(situation))
+            rows.append(items)
+            situations.append(situation)
         if not facts:
             none = np.zeros(0, np.int64)
             empty = np.zeros((0, len(ASPECTS)), np.int64)
             return Labelled(np.zeros((0, len(FACTS))), empty, none, none.astype(bool), none, np.zeros((0, len(USER_FACTS))))
         return Labelled(
             np.concatenate(facts), np.concatenate(levels), np.concatenate(groups), np.concatenate(bought),
-            frame[c.EVENT_USER].to_numpy(np.int64), np.stack(about),
+            frame[c.EVENT_USER].to_numpy(np.int64), np.stack(about), np.concatenate(rows), situations,
         )  # fmt: skip

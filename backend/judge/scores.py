@@ -2,7 +2,7 @@
 
 - No language model and no endpoint is asked: the student's additive functions and the household's own weights (`judge.student`,
   `judge.weights`), some milliseconds for thousands of items.
-- Opened when first asked for, and again when the judge was trained again.
+- The judge is opened when first asked for, and again when it was trained again (`judge.opened`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from backend.data.schema import Dataset
 from backend.generation.judged import Moment
 from backend.judge.aspects import NOBODY, Situation, holistic
 from backend.judge.availability import why_missing
+from backend.judge.opened import opened
 from backend.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ class JudgeScores:
         self.workspace, self._dataset = workspace, dataset
         self._items = np.arange(dataset.n_items)
         self._judge: OpenJudge | None = None
-        self._made = ""
         self._found: OrderedDict[tuple[object, ...], np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -55,16 +55,11 @@ class JudgeScores:
         Raises:
             WorkspaceError: the judge is missing, stale or damaged.
         """
+        judge = opened(self.workspace, self._dataset)
         with self._lock:
-            made = self.workspace.fresh_stage("judge").fingerprint
-            if self._judge is None or made != self._made:
-                from backend.judge.making import (
-                    load_judge,  # what makes a judge takes a second to import, and most requests need none
-                )
-
-                self._judge, self._made = load_judge(self.workspace, self._dataset), made
+            if judge is not self._judge:
+                self._judge = judge
                 self._found.clear()
-            judge = self._judge
             key = (moment.user, str(moment.day), *(each.tobytes() for each in (moment.items, moment.days, moment.steps)))
             if key not in self._found:
                 self._found[key] = _scores(judge, moment, self._items)

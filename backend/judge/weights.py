@@ -22,7 +22,7 @@ from backend.judge.aspects import ASPECTS, LEVELS, Floats, Ints
 from backend.judge.group_relative import normalised, objective
 from backend.judge.measure import by_household
 from backend.judge.proxies import Labelled
-from backend.settings import WeightSettings
+from backend.judge_settings import WeightSettings
 
 _SMALLEST = 1e-6  # a spread below this is none
 

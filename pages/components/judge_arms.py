@@ -74,9 +74,10 @@ def section(bench: Workbench) -> None:
 def cost(bench: Workbench) -> None:
     """What the judge's calls bought."""
     found = bench.judging.arms()
-    if not found:
+    if not [run for run in found if run.table in ("", "judged-share")]:
         judge_parts.has_stage(bench, "policy")
         return
+    found = [run for run in found if run.table in ("", "judged-share")]  # other tables change more than the judge's share
     arms = pd.concat([run.frame for run in found], ignore_index=True)
     there = [name for name in figures_judge.METRICS if name in set(arms["metric"])]
     metric = str(st.segmented_control("Effect on", there, key=bound.choose(judge_parts.PAGE, "effect", there, there[0]), required=True, wrap=True,
@@ -91,8 +92,8 @@ def cost(bench: Workbench) -> None:
     if len(shares) < 2:
         told_shares = ", ".join(f"{share:.0%}" for share in shares) or "an unknown share"
         st.info(
-            f"All runs asked the judge about {md(told_shares)} of the contexts. This adds one that asks about 5 %:",
+            f"All runs asked the judge about {md(told_shares)} of the contexts. This compares 0, 5, 20 and 100 %:",
             icon=":material/straighten:",
         )
-        st.code("python -m backend train --recipe sgrec --workspace DIR --set policy.judged=0.05 --json > assets/results/sgrec-5.json",
+        st.code("python -m backend experiment judged-share --workspace DIR --split validation --out assets/results/judged-share.json",
                 language="sh", wrap_lines=True)  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -69,13 +72,21 @@ def candidates(bench: Workbench, asked: Request) -> None:
 
 
 def quality(bench: Workbench) -> None:
-    """How good the judge is, by proxy, against plain baselines."""
+    """How good the judge is, by proxy, against plain baselines; and the one that rewarded the rollouts, where that is another."""
     told = bench.judging.stage("judge").metrics
-    rows = pd.DataFrame(told.get("aspects") or [])
+    _measured("How good is this judge?", told.get("aspects") or [], str(told.get("labels", "")))
+    teacher = told.get("teacher")
+    if teacher:
+        _measured(f"How good is {md(teacher['name'])}, which rewarded?", teacher["rows"], str(told.get("labels", "")))
+
+
+def _measured(title: str, found: Sequence[Mapping[str, Any]], labels: str) -> None:
+    """PairAUC and PointAcc of a judge and of what it is laid beside, an aspect a line; the judge in question stands first."""
+    rows = pd.DataFrame(found)
     if rows.empty:
         return
-    with st.expander("How good is this judge?", icon=":material/straighten:"):
-        st.caption(f"On {int(rows['n'].max()):,} held-out households, by {told['labels']}. 95 % intervals.")
+    with st.expander(title, icon=":material/straighten:"):
+        st.caption(f"On {int(rows['n'].max()):,} held-out households, by {md(labels)}. 95 % intervals.")
         shown = rows[rows["metric"].isin(["PairAUC", "PointAcc"])]
         judges = list(dict.fromkeys(shown["judge"]))
         cell = {(row["aspect"], row["metric"], row["judge"]): row for row in records(shown)}

@@ -161,3 +161,13 @@ def test_padding_counts_for_nothing() -> None:
 
 def test_epsilon_is_small() -> None:
     assert 0 < EPSILON <= 1e-6
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.02])
+def test_a_policy_far_from_its_start_has_a_finite_loss(pull: float) -> None:
+    far, near = torch.tensor([[-400.0, -1.0]], requires_grad=True), torch.tensor([[-1.0, -1.0]])
+    found = objective(far, far.detach(), near, torch.tensor([[1.0, -1.0]]), torch.ones(1, 2, dtype=torch.bool), kl_weight=pull)
+    found.loss.backward()
+    assert torch.isfinite(found.loss)
+    assert far.grad is not None
+    assert torch.isfinite(far.grad).all()

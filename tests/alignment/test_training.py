@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from backend.alignment.arm import METRICS
-from backend.alignment.training import _Run, align, arm_rows, load_policy, result
+from backend.alignment.runs import Run, arm_rows
+from backend.alignment.training import align, load_policy, result
 from backend.data.store import open_dataset
 from backend.errors import Cancelled, RequestError, WorkspaceError
 from backend.evaluation.report_recipes import policy as policy_section
@@ -126,11 +127,11 @@ def test_unknown_arms_and_tasks_are_users_errors(aligned: Workspace) -> None:
 
 
 def test_figures_are_means_over_seeds_paired_by_basket() -> None:
-    def run(arm: str, seed: int, level: float) -> _Run:
+    def run(arm: str, seed: int, level: float) -> Run:
         examples = pd.DataFrame({name: [level, level + 1.0, np.nan] for name in METRICS})
         names = ("kl", "business", "semantic", "dead", "judged", "agreement", "coefficient")
         curve = pd.DataFrame({name: [0.25, 0.75] for name in names})
-        return _Run(arm, seed, examples, curve, {"seconds": 2.0 * seed})
+        return Run(arm, seed, examples, curve, {"seconds": 2.0 * seed})
 
     rows = arm_rows([run("sft", 1, 0.0), run("sft", 2, 0.0), run("a2po", 1, 1.0), run("a2po", 2, 2.0)])
     hit = next(row for row in rows if (row["arm"], row["metric"]) == ("a2po", "hr"))

@@ -19,7 +19,7 @@ from backend.judge.weights import (
     pair_accuracy,
     proxy_pairs,
 )
-from backend.settings import WeightSettings
+from backend.judge_settings import WeightSettings
 
 SETTINGS = WeightSettings(steps=250, lr=0.05)
 METHODS = {"group-relative": fit_group_relative, "Bradley-Terry": fit_bradley_terry}
