@@ -74,7 +74,17 @@ def test_files_are_found_by_what_they_hold(found: ev.Evidence) -> None:
     }  # by command, else by name
     assert set(found.unread) == {"broken.json", "list.json", "odd.json"}
     assert "neither results nor rows" in found.unread["odd.json"]
-    assert set(found.missing) == {"startup", "fusion", "decode", "load", "backbones", "budgets", "wordings", "cold-start"}
+    assert set(found.missing) == {
+        "startup",
+        "fusion",
+        "redraw",
+        "decode",
+        "load",
+        "backbones",
+        "budgets",
+        "wordings",
+        "cold-start",
+    }
     assert "bench startup" in found.missing["startup"]
     assert {"sigma", "amazon-beauty"} <= set(found.published)
 
