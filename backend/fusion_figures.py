@@ -112,11 +112,11 @@ def _bars(bars: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _words(bars: Sequence[Mapping[str, Any]], heads: Sequence[tuple[float, float, str]]) -> list[dict[str, Any]]:
     """Names of the metrics, and value with difference at the end of each bar's line."""
     values = [(bar["right"], bar["y"], bar["text"]) for bar in bars]
-    out = []
+    out: list[dict[str, Any]] = []
     for words, at, size in ((heads, "middle right", 12), (values, "middle left", 10.5)):
-        x, y, text = (list(column) for column in zip(*words, strict=True)) if words else ([], [], [])
-        out.append({"type": "scatter", "mode": "text", "x": x, "y": y, "text": text, "textposition": at, "textfont": {"size": size},
-                    "hoverinfo": "skip", "cliponaxis": False})  # fmt: skip
+        out.append({"type": "scatter", "mode": "text", "x": [word[0] for word in words], "y": [word[1] for word in words],
+                    "text": [word[2] for word in words], "textposition": at, "textfont": {"size": size}, "hoverinfo": "skip",
+                    "cliponaxis": False})  # fmt: skip
     return out
 
 
