@@ -34,6 +34,7 @@ EXPECTED: Mapping[str, str] = {  # what the page has room for → the command th
         name: f"python -m backend bench {name} --json > assets/results/{name}.json"
         for name in ("latency", "startup", "fusion", "decode", "load")
     },
+    "redraw": "python -m tests.browser.redraw",
 }
 _ORDER = {"ours": 0, "variant": 1, "other": 2, "baseline": 3}
 VIEWS = {"new": "new items"}

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -20,7 +19,7 @@ NAMES: Mapping[str, tuple[str, str]] = {  # metric → its name with {n} for the
 }  # fmt: skip
 BETTER, WORSE = "#14866d", "#c4432b"
 _COLUMNS, _ROW, _HEAD = 2, 26, 54
-_SIDES = ((0.22, 0.6), (0.63, 1.0))  # of the columns, on the paper; the names of the parts stand before the first
+_SIDES = ((0.01, 0.485), (0.515, 1.0))  # of the columns, shares of the width; the names of the parts stand before the first
 
 
 def name_of(metric: str, n: int) -> str:
@@ -40,67 +39,85 @@ def signed(value: float) -> str:
 def multiples(frame: pd.DataFrame, parts: Sequence[str], metrics: Sequence[str], n: int) -> go.Figure:
     """One small chart a metric, a bar a part: the setting in the accent, the reference as a grey outline, 95 % intervals as whiskers.
 
+    All of them lie on one pair of axes (across: shares of the width, down: pixels) and are few traces, not a subplot and two traces a metric:
+    the figure is drawn anew at every move of a knob, and both making and drawing it cost by the object, not by the bar.
+
     Args:
         frame: `FusionLab.compare`.
         parts, metrics: what is drawn, in this order.
         n: length of the lists.
     """
-    rows = math.ceil(len(metrics) / _COLUMNS)
-    height = rows * (_HEAD + _ROW * len(parts)) + 8
-    traces: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {
-        "height": height, "margin": {"l": 4, "r": 4, "t": 4, "b": 4}, "showlegend": False, "barmode": "overlay", "dragmode": False,
-        "hovermode": "closest", "annotations": [],
-    }  # fmt: skip
+    lines = {(str(line["part"]), str(line["metric"])): line for line in records(frame)}
+    step = _HEAD + _ROW * len(parts)
+    height = math.ceil(len(metrics) / _COLUMNS) * step
+    bars: list[dict[str, Any]] = []
+    heads: list[tuple[float, float, str]] = []
+    names: dict[float, str] = {}
     for index, metric in enumerate(metrics):
         row, column = divmod(index, _COLUMNS)
-        box = (row * (_HEAD + _ROW * len(parts)) + 24) / height, ((row + 1) * (_HEAD + _ROW * len(parts)) - 20) / height
-        own = frame[frame["metric"] == metric].set_index("part").reindex(list(parts))
-        bars, axes, words = _panel(own, metric, n, "" if index == 0 else str(index + 1), column, (1 - box[1], 1 - box[0]))
-        traces += bars
-        layout |= axes
-        layout["annotations"] += words
-    return go.Figure({"data": traces, "layout": layout})
-
-
-def _panel(
-    own: pd.DataFrame, metric: str, n: int, axis: str, column: int, height: tuple[float, float]
-) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
-    """One metric: traces, axes, words. `height`: where it stands on the paper."""
-    parts, lines, places = [str(part) for part in own.index], records(own), list(range(len(own)))
-    left, right = _SIDES[column]
-    sure = (own["diff_low"] > 0) | (own["diff_high"] < 0)
-    colour = [(BETTER if d > 0 else WORSE) if s else ACCENT for s, d in zip(sure, own["diff"], strict=True)]
-    bar = {"type": "bar", "orientation": "h", "y": places, "xaxis": f"x{axis}", "yaxis": f"y{axis}", "hoverinfo": "text",
-           "hovertext": [_hover(part, metric, n, line) for part, line in zip(parts, lines, strict=True)]}  # fmt: skip
-    ghost = {"color": "rgba(128,132,140,0.20)", "line": {"color": GREY, "width": 1}}
-    whisker = {"type": "data", "symmetric": False, "array": (own["high"] - own["value"]).fillna(0),
-               "arrayminus": (own["value"] - own["low"]).fillna(0), "color": GREY, "thickness": 1.4, "width": 3}  # fmt: skip
-    traces = [
-        {**bar, "x": own["reference"], "width": 0.86, "marker": ghost},
-        {**bar, "x": own["value"], "width": 0.42, "marker": {"color": colour}, "error_x": whisker},
-    ]
-    most = float(np.nanmax([own["high"].max(), own["value"].max(), own["reference"].max(), 1e-9]))
-    axes = {
-        f"xaxis{axis}": {"domain": [left, right], "range": [0, 2.5 * most], "anchor": f"y{axis}", "visible": False, "fixedrange": True},
-        f"yaxis{axis}": {
-            "domain": list(height), "range": [len(parts) - 0.45, -0.55], "anchor": f"x{axis}", "fixedrange": True, "zeroline": False,
-            "showgrid": False, "tickmode": "array", "tickvals": places, "ticktext": [short(part, 21) for part in parts],
-            "tickfont": {"size": 10.5}, "showticklabels": column == 0,
-        },
-    }  # fmt: skip
-    unit = f" ({NAMES[metric][1]})" if NAMES[metric][1] else ""
-    paper = {"xref": "paper", "showarrow": False}
-    words: list[dict[str, Any]] = [
-        {**paper, "x": left, "y": height[1], "yref": "paper", "xanchor": "left", "yanchor": "bottom", "font": {"size": 12},
-         "text": f"<b>{name_of(metric, n)}</b>{unit}"}
-    ]  # fmt: skip
-    for place, line in zip(places, lines, strict=True):
-        text = f"{three(line['value'])} {signed(line['diff'])}"
-        words.append(
-            {**paper, "x": right, "y": place, "yref": f"y{axis}", "xanchor": "right", "text": text, "font": {"size": 10.5}}
+        left, right = _SIDES[column]
+        own = [line for part in parts if (line := lines.get((str(part), metric))) is not None]
+        ends = [line[end] for line in own for end in ("high", "value", "reference") if math.isfinite(line[end])]
+        unit = (right - left) / (2.5 * max([*ends, 1e-9]))  # the words stand behind the bars
+        heads.append(
+            (left, row * step + 12.0, f"<b>{name_of(metric, n)}</b>{f' ({told})' if (told := NAMES[metric][1]) else ''}")
         )
-    return traces, axes, words
+        for place, part in enumerate(parts):
+            y = row * step + 29 + _ROW * (place + 0.5)
+            if column == 0:
+                names[y] = short(part, 21)
+            if (line := lines.get((str(part), metric))) is not None:
+                bars.append(_bar(str(part), metric, n, line, left, right, unit) | {"y": y})
+    layout = {
+        "height": height + 8, "margin": {"l": 4, "r": 4, "t": 4, "b": 4}, "showlegend": False, "barmode": "overlay", "dragmode": False,
+        "hovermode": "closest", "xaxis": {"range": [0, 1], "visible": False, "fixedrange": True},
+        "yaxis": {"range": [height, 0], "fixedrange": True, "zeroline": False, "showgrid": False, "tickmode": "array", "tickvals": list(names),
+                  "ticktext": list(names.values()), "tickfont": {"size": 10.5}, "automargin": True},
+    }  # fmt: skip
+    return go.Figure({"data": [*_bars(bars), *_words(bars, heads)], "layout": layout})
+
+
+def _bar(part: str, metric: str, n: int, line: Mapping[str, Any], left: float, right: float, unit: float) -> dict[str, Any]:
+    """One bar: lengths and whiskers as shares of the width (None = there is none), colour and words."""
+    sure = line["diff_low"] > 0 or line["diff_high"] < 0
+    size = {name: unit * line[name] if math.isfinite(line[name]) else None for name in ("value", "reference")}
+    known = math.isfinite(line["low"])
+    return {
+        **size, "base": left, "right": right, "up": unit * (line["high"] - line["value"]) if known else 0.0,
+        "down": unit * (line["value"] - line["low"]) if known else 0.0, "colour": (BETTER if line["diff"] > 0 else WORSE) if sure else ACCENT,
+        "text": f"{three(line['value'])} {signed(line['diff'])}", "hover": _hover(part, metric, n, line),
+    }  # fmt: skip
+
+
+def _bars(bars: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The reference behind, the setting with its whiskers before it."""
+    column = {name: [bar[name] for bar in bars] for name in ("value", "reference", "base", "up", "down", "colour", "hover", "y")}
+    both = {
+        "type": "bar",
+        "orientation": "h",
+        "y": column["y"],
+        "base": column["base"],
+        "hoverinfo": "text",
+        "hovertext": column["hover"],
+    }
+    ghost = {"color": "rgba(128,132,140,0.20)", "line": {"color": GREY, "width": 1}}
+    whisker = {"type": "data", "symmetric": False, "array": column["up"], "arrayminus": column["down"], "color": GREY, "thickness": 1.4,
+               "width": 3}  # fmt: skip
+    return [
+        {**both, "x": column["reference"], "width": 0.86 * _ROW, "marker": ghost},
+        {**both, "x": column["value"], "width": 0.42 * _ROW, "marker": {"color": column["colour"]}, "error_x": whisker},
+    ]
+
+
+def _words(bars: Sequence[Mapping[str, Any]], heads: Sequence[tuple[float, float, str]]) -> list[dict[str, Any]]:
+    """Names of the metrics, and value with difference at the end of each bar's line."""
+    values = [(bar["right"], bar["y"], bar["text"]) for bar in bars]
+    out: list[dict[str, Any]] = []
+    for words, at, size in ((heads, "middle right", 12), (values, "middle left", 10.5)):
+        out.append({"type": "scatter", "mode": "text", "x": [word[0] for word in words], "y": [word[1] for word in words],
+                    "text": [word[2] for word in words], "textposition": at, "textfont": {"size": size}, "hoverinfo": "skip",
+                    "cliponaxis": False})  # fmt: skip
+    return out
 
 
 def _hover(part: str, metric: str, n: int, line: Mapping[str, Any]) -> str:

@@ -77,6 +77,7 @@ def test_files_are_found_by_what_they_hold(found: ev.Evidence) -> None:
     assert set(found.missing) == {
         "startup",
         "fusion",
+        "redraw",
         "decode",
         "load",
         "backbones",

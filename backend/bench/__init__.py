@@ -6,7 +6,7 @@ Every measure returns rows of plain values; the frame around them says which mac
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.progress import CancelToken, Report, silent
@@ -42,15 +42,19 @@ def measure(
         SigmascopeError: the workspace cannot be used.
         Cancelled: asked to stop.
     """
+    more = {"extent": extent} if what == "decode" else {}
+    return framed(importlib.import_module(MEASURES[what]).rows(workspace, repeats, report, cancel or CancelToken(), **more))
+
+
+def framed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What was measured just now, with `machine`, `commit` and `date` (the command line's contract)."""
     from backend.workspace import provenance
 
-    more = {"extent": extent} if what == "decode" else {}
-    rows = importlib.import_module(MEASURES[what]).rows(workspace, repeats, report, cancel or CancelToken(), **more)
     about = provenance()
     machine = about["machine"]
     return {
         "machine": f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}",
         "commit": about["commit"],
         "date": about["date"],
-        "rows": rows,
+        "rows": list(rows),
     }

@@ -64,6 +64,7 @@ class FusionLab:
             facts.category, facts.price, facts.surprise, facts.tail
         )  # diversity has its own, quicker way
         self._kept: OrderedDict[LabSettings, Scores] = OrderedDict()
+        self._averaged: OrderedDict[LabSettings, pd.DataFrame] = OrderedDict()
         self._lock = threading.Lock()
         tasks = cases.cases["task"].to_numpy()
         rows, hide, self.parts = [], [], {}
@@ -131,7 +132,18 @@ class FusionLab:
         return found
 
     def means(self, scores: Scores) -> pd.DataFrame:
-        """Mean of every metric (columns) on every part (rows), `MEAN` last."""
+        """Mean of every metric (columns) on every part (rows), `MEAN` last; kept like the scores, and not to be changed."""
+        with self._lock:
+            if scores.setting in self._averaged:
+                return self._averaged[scores.setting]
+        found = self._means(scores)
+        with self._lock:
+            self._averaged[scores.setting] = found
+            while len(self._averaged) > _KEPT:
+                self._averaged.popitem(last=False)
+        return found
+
+    def _means(self, scores: Scores) -> pd.DataFrame:
         rows = {
             part: {
                 name: float(np.nanmean(column[own])) if np.isfinite(column[own]).any() else np.nan

@@ -224,6 +224,7 @@ SECTIONS: Mapping[str, tuple[str | Source, Callable[[Mapping[str, Any]], str]]] 
     "startup": ("startup", rows_table),
     "fusion": (fusion, rows_table),
     "fusion-speed": ("fusion", rows_table),
+    "redraw": ("redraw", rows_table),
 }
 
 

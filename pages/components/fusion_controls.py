@@ -19,6 +19,7 @@ LABELS = {
     "judge_weight": "judge",
     "diversity": "diversity", "beams": "K", "per_prefix": "M", "top": "N",
 }  # fmt: skip
+EXAMPLE = -0.5  # of the popularity weight
 _HINT = (
     "Move a slider: every list is made again and measured against the reference. For instance, draw <b>Popularity</b> below 0 and watch novelty "
     "rise, and what NDCG pays for it."
@@ -119,8 +120,12 @@ def bar(lab: FusionLab, setting: LabSettings, base: LabSettings, default: LabSet
         st.button("As shipped", icon=":material/restart_alt:", key="lab-reset", on_click=_reset, args=(default,))
         with st.popover("Presets", icon=":material/bookmark:"):
             fusion_presets.panel(setting, [part for part in lab.parts if "," not in part])
-    hint = "" if changed else f'<div class="sg-small">{_HINT}</div>'
-    st.html(f'<div class="sg-row">{"".join(marks)}</div>{hint}')
+    st.html(f'<div class="sg-row">{"".join(marks)}</div>')
+    if not changed:
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.html(f'<div class="sg-small">{_HINT}</div>', width="content")
+            st.button("Do that", icon=":material/play_arrow:", type="tertiary", key="lab-try", on_click=write,
+                      args=(setting.model_copy(update={"popularity_weight": EXAMPLE}),))  # fmt: skip
 
 
 def changes(setting: LabSettings, base: LabSettings) -> list[str]:

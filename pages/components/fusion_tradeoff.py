@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -80,14 +81,14 @@ def _points(lab: FusionLab, trail: list[Any], now: Scores, before: Scores, x: st
     if search is not None and search.start.top == now.setting.top:
         columns = [f"{x}/{part}", f"{y}/{part}"]
         for row in search.trials[[*columns, "setting", "front"]].itertuples(index=False):
-            rows.append(("front" if row[3] else "trial", row[0], row[1], LabSettings.model_validate_json(row[2])))
+            rows.append(("front" if row[3] else "trial", row[0], row[1], _read(str(row[2]))))
     for kind, scores in (("reference", before), ("now", now)):
         means = lab.means(scores)
         rows.append((kind, means.loc[part, x], means.loc[part, y], scores.setting))
     base = before.setting
     return pd.DataFrame(
         [
-            (kind, a, b, _label(kind, a, b, setting, base, x, y), setting.model_dump_json())
+            (kind, a, b, _label(kind, a, b, setting, base, x, y), _written(setting))
             for kind, a, b, setting in rows
         ],
         columns=["kind", "x", "y", "label", "setting"],
@@ -95,9 +96,27 @@ def _points(lab: FusionLab, trail: list[Any], now: Scores, before: Scores, x: st
 
 
 def _label(kind: str, a: float, b: float, setting: LabSettings, base: LabSettings, x: str, y: str) -> str:
-    changes = fusion_controls.changes(setting, base)
-    told = "<br>".join(changes[:6]) or "as the reference"
-    return f"<b>{kind}</b><br>{name_of(x, setting.top)} {three(a)}<br>{name_of(y, setting.top)} {three(b)}<br>{told}"
+    return (
+        f"<b>{kind}</b><br>{name_of(x, setting.top)} {three(a)}<br>{name_of(y, setting.top)} {three(b)}<br>{_told(setting, base)}"
+    )
+
+
+# a move draws all points again, those of a search included: what does not change with it is made once a setting
+
+
+@lru_cache(maxsize=4096)
+def _told(setting: LabSettings, base: LabSettings) -> str:
+    return "<br>".join(fusion_controls.changes(setting, base)[:6]) or "as the reference"
+
+
+@lru_cache(maxsize=4096)
+def _written(setting: LabSettings) -> str:
+    return setting.model_dump_json()
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> LabSettings:
+    return LabSettings.model_validate_json(text)
 
 
 def _take(key: str) -> None:

@@ -13,9 +13,9 @@ from backend.frames import records
 from pages.components import proof
 
 TITLES = {"latency": "Latency of a recommendation, by step", "startup": "From nothing to the first recommendation",
-          "fusion": "Re-ranking all examples", "decode": "Decoding by the size of the catalogue",
-          "load": "Several sessions at once"}  # fmt: skip
-SPEED, SCALE = ("latency", "startup", "fusion"), ("decode", "load")
+          "fusion": "Re-ranking all examples", "redraw": "A slider moved: until the Fusion page stands still again",
+          "decode": "Decoding by the size of the catalogue", "load": "Several sessions at once"}  # fmt: skip
+SPEED, SCALE = ("latency", "startup", "fusion", "redraw"), ("decode", "load")
 
 
 def section(found: Evidence, kinds: tuple[str, ...], rest: bool) -> None:
@@ -78,6 +78,8 @@ def _label(kind: str, row: Mapping[str, object], frame: pd.DataFrame) -> str:
         return f"{row['examples']:,} examples × {row['candidates']:,} candidates" + (
             f", {row['terms']}" if "terms" in row else ""
         )
+    if kind == "redraw":
+        return f"{row['slider']}, {row['lists']:,} lists"
     if kind == "load":
         return f"{row['sessions']} sessions"
     return ", ".join(f"{name} {value}" for name, value in row.items() if not str(name).endswith("_ms") and "." not in str(name))

@@ -11,6 +11,13 @@ _PLACE = """([place, name, index]) => {
   return [box.left + axes.xaxis._offset + axes.xaxis.d2p(points.x[index]), box.top + axes.yaxis._offset + axes.yaxis.d2p(points.y[index])];
 }"""
 
+QUIET_MS = 350
+_STILL = """quiet => {
+  const now = performance.now();
+  if (window.still === undefined || !document.querySelector("[data-test-script-state='notRunning']")) window.still = now;
+  return now - window.still > quiet;
+}"""
+
 
 def place(page: Any, plot: str, index: int, trace: str | None = None) -> tuple[float, float]:
     """Pixels of a point: of the figure at a selector (or inside it), of a trace by its name (None = the first)."""
@@ -27,7 +34,6 @@ def click(page: Any, plot: str, index: int, trace: str | None = None) -> None:
 
 
 def settled(page: Any) -> None:
-    """Wait until nothing runs."""
-    page.wait_for_timeout(400)
-    page.locator("[data-test-script-state='notRunning']").first.wait_for()
-    page.wait_for_timeout(200)
+    """Wait until nothing has run for a while; a run that is about to begin has begun by then."""
+    page.evaluate("() => { window.still = performance.now(); }")
+    page.wait_for_function(_STILL, arg=QUIET_MS)

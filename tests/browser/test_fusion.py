@@ -1,13 +1,16 @@
-"""The Fusion page in a real browser, over the invented workbench: keys and mouse on a slider, a click in the trade-off, a preset, the report."""
+"""The Fusion page in a real browser, over the invented workbench: keys and mouse on a slider, a click in the trade-off, a preset, the report,
+two windows at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from backend.storage import open_store
 from tests.browser.plots import click, settled
 
 POPULARITY = ".sg-tag:has-text('popularity')"
+DIVERSITY = ".sg-tag:has-text('diversity 0 →')"
 READ = "() => document.querySelector('.st-key-multiples .js-plotly-plot').innerText"
 
 
@@ -65,3 +68,27 @@ def test_a_dragged_slider_and_a_click_in_the_trade_off(page: Any, invented: str)
     settled(page)
     page.go_back()  # the setting that was dragged to
     page.locator(POPULARITY).wait_for()
+
+
+def test_two_windows_do_not_disturb_each_other(window: Callable[[], Any], invented: str) -> None:
+    one, two = window(), window()
+    for page in (one, two):
+        page.goto(f"{invented}/fusion", timeout=120_000)
+        page.locator(".st-key-multiples .js-plotly-plot").wait_for(timeout=120_000)
+        settled(page)
+    before = two.evaluate(READ)
+    thumb = one.get_by_role("slider", name="Popularity")
+    for _ in range(20):
+        thumb.press("ArrowLeft")
+    one.locator(POPULARITY).wait_for()
+    two.get_by_role("slider", name="Diversity").press("ArrowRight")
+    two.locator(DIVERSITY).wait_for()
+    two.get_by_role("button", name="To reference").click()
+    two.locator(DIVERSITY).wait_for(state="detached")
+    settled(one)
+    settled(two)
+    assert two.evaluate(READ) == before
+    assert two.locator(POPULARITY).count() == one.locator(DIVERSITY).count() == 0
+    assert one.locator(POPULARITY).count() == 1
+    assert "wpop=" in one.url
+    assert "wpop=" not in two.url

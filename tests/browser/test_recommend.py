@@ -11,9 +11,9 @@ from backend.workspace import DEMO
 pytestmark = pytest.mark.skipif(not (DEMO / "model" / "manifest.json").is_file(), reason="the demo workspace is not there")
 
 
-def test_an_instruction_gives_results(page: Any, address: str) -> None:
+def test_an_instruction_gives_results(page: Any, fresh: str) -> None:
     # a page's own link is the first address that the fresh server gets: it must go through the router all the same
-    page.goto(f"{address}/recommend?q=milk", timeout=120_000)
+    page.goto(f"{fresh}/recommend?q=milk", timeout=120_000)
     page.get_by_role("heading", name="Recommend").wait_for(timeout=60_000)
     page.get_by_role("link", name="Overview", exact=True).click()
     page.locator(".sg-pipe").wait_for(timeout=60_000)

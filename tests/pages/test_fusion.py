@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from backend.serving.jobs import jobs
 from backend.settings import FusionSettings, LabSettings
 from backend.storage import open_store
-from pages.components import fusion_form
+from pages.components import fusion_controls, fusion_form
 from tests.pages.conftest import Opened, html_of
 from tests.pages.fake import FakeWorkbench
 
@@ -30,6 +30,10 @@ def test_a_moved_knob_changes_the_figures(opened: Opened) -> None:
     assert "the reference itself" in drawn
     assert "all 48 validation households" in drawn
     assert "No example of this kind" in drawn
+    app.button(key="lab-try").click().run()  # the example that the page offers
+    assert now(app).popularity_weight == fusion_controls.EXAMPLE
+    assert "popularity 1.00 → -0.500" in html_of(app)
+    assert not [button for button in app.button if button.key == "lab-try"]
     app.slider(key="lab_popularity_weight").set_value(-1.0).run()
     assert not app.exception
     drawn = html_of(app)
@@ -47,7 +51,7 @@ def test_a_moved_knob_changes_the_figures(opened: Opened) -> None:
     assert now(app).diversity == 0
     app.button(key="lab-reset").click().run()
     assert now(app).popularity_weight == 1
-    assert [setting.popularity_weight for setting, _ in app.session_state["lab-trail"]][:2] == [1.0, -1.0]
+    assert [setting.popularity_weight for setting, _ in app.session_state["lab-trail"]][:3] == [1.0, -0.5, -1.0]
 
 
 def test_a_link_restores_the_page(opened: Opened) -> None:

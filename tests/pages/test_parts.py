@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,8 @@ from backend.settings import FusionSettings
 from pages.components import aligned, ask, chips, text
 from pages.components.link import from_params, to_params
 from tests.pages.fake import FakeWorkbench, fake_workspace
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("module", [figures, text])
@@ -70,6 +74,11 @@ def test_colours_are_bound_to_the_order() -> None:
     colours = figures.department_colours(names)
     assert len(set(list(colours.values())[:8])) == 8
     assert colours["d8"] == colours["d11"] == figures.OTHER
+
+
+def test_the_themes_know_the_same_colours() -> None:
+    themes = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+    assert tuple(themes["light"]["chartCategoricalColors"]) == tuple(themes["dark"]["chartCategoricalColors"]) == figures.PALETTE
 
 
 def test_the_steps_draw_the_same_rows(bench: FakeWorkbench) -> None:
