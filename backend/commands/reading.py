@@ -1,4 +1,4 @@
-"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--all-tasks] [--seen]`."""
+"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--all-tasks] [--seen] [--heard]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.data.store import open_dataset
 from backend.errors import RequestError, SigmascopeError
 from backend.grounding import encoders
 from backend.instructions.catalogue import prepare
-from backend.instructions.measure import Share, combined, confusion
+from backend.instructions.measure import Share, combined, confusion, heard_confusion
 from backend.instructions.tasks import task_classes
 from backend.instructions.trained import trained_tasks
 from backend.workspace import Workspace
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--combined", help="TOML file of combined instructions")
     parser.add_argument("--all-tasks", action="store_true", help="as if the model were trained on every task")
     parser.add_argument("--seen", action="store_true", help="the training wordings instead of the held-out ones")
+    parser.add_argument(
+        "--heard", action="store_true", help="the demand that a model would hear, fitted anew, not what the page reads"
+    )
     args = parser.parse_args(arguments)
     try:
         wishes = _wishes(args.combined) if args.combined else []
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tasks = tuple(task.name for task in task_classes()) if args.all_tasks else trained_tasks(workspace)
     catalogue = prepare(dataset, encoders.shared_text_encoder().encode, stored, tasks)
     rows, right, n = [], 0, 0
-    for task, read_as in confusion(catalogue, tasks, not args.seen).items():
+    understood = heard_confusion(catalogue, tasks, not args.seen) if args.heard else confusion(catalogue, tasks, not args.seen)
+    for task, read_as in understood.items():
         share = Share(read_as.get(task, 0), sum(read_as.values()))
         right, n = right + share.right, n + share.n
         others = ", ".join(f"{name} {count}" for name, count in sorted(read_as.items(), key=lambda one: -one[1]) if name != task)

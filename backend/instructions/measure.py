@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.errors import RequestError
 from backend.instructions.catalogue import Catalogue
-from backend.instructions.demand import slot_values
+from backend.instructions.demand import DemandReader, fit_demand, slot_values
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import slots_of, wordings
 from backend.tokenization.tree import wilson
@@ -65,6 +65,19 @@ def confusion(catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True)
         except RequestError:
             said = "refused"
         table[task][said] = table[task].get(said, 0) + 1
+    return table
+
+
+def heard_confusion(
+    catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True, seed: int = 7
+) -> dict[str, dict[str, int]]:
+    """The same for the demand that a model trained on these tasks would hear: the most probable one."""
+    asked = list(held_out_texts(catalogue, tasks, held_out=held_out))
+    texts = [text for _, text in asked]
+    reader = DemandReader(fit_demand(tasks, catalogue, catalogue.encode, seed), tasks, catalogue)
+    table: dict[str, dict[str, int]] = {task: {} for task in tasks}
+    for (task, _), place in zip(asked, reader.read(texts, catalogue.encode(texts)).argmax(1), strict=True):
+        table[task][tasks[place]] = table[task].get(tasks[place], 0) + 1
     return table
 
 
