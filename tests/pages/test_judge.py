@@ -158,7 +158,7 @@ def test_every_view_draws(app: AppTest) -> None:
     assert "in both lists" in drawn
     assert "judge score, mean (proxy)" in drawn
     assert "Effect against judge calls" in view(app, "Cost")
-    assert any("policy.judged=0.05" in code.value for code in app.code)
+    assert any("experiment judged-share" in code.value for code in app.code)
 
 
 def test_the_plane_is_made_in_the_background(app: AppTest) -> None:
