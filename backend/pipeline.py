@@ -26,8 +26,8 @@ from backend.errors import WorkspaceError
 from backend.grounding import encoders, pairs
 from backend.grounding.grounder import train_grounder
 from backend.grounding.images import image_vectors
+from backend.instructions import demand
 from backend.instructions.catalogue import prepare
-from backend.instructions.demand import fit_demand
 from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
@@ -166,6 +166,7 @@ def model_settings(settings: Settings) -> dict[str, Any]:
         "model": settings.model.model_dump(mode="json"),
         "train": settings.train.model_dump(mode="json"),
         "tokens": settings.tokens.model_dump(mode="json"),
+        "reading": demand.VERSION,
         "seed": settings.seed,
     }
 
@@ -200,7 +201,7 @@ def train(
         baskets, counted = fair.train, fair.counted
     tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)
-    demand = fit_demand(
+    fitted = demand.fit_demand(
         settings.train.tasks,
         prepare(dataset, shared_encode, tasks=settings.train.tasks),
         encoders.shared_text_encoder().known_vectors,
@@ -212,7 +213,7 @@ def train(
         store,
         settings.model,
         settings.tokens,
-        listener(workspace, dataset, demand, settings.train.tasks),
+        listener(workspace, dataset, fitted, settings.train.tasks),
         settings.train.dropout,
     )
     contexts = training_contexts(baskets, settings.train, settings.seed)
@@ -221,7 +222,7 @@ def train(
     result = train_model(model, sampler, settings.train, settings.seed, checkpoint, report, cancel)
     with workspace.write("model", own, settings.seed) as stage:
         write_trained(stage, model, result, len(contexts))
-        stage.arrays("demand", demand)
+        stage.arrays("demand", fitted)
     drop_checkpoints(workspace, "model")
     return result
 

@@ -28,9 +28,10 @@ from backend.evaluation.questions import SplitName
 from backend.generation.generator import load_generator
 from backend.instructions.task import Task
 from backend.instructions.trained import tasks_of
-from backend.judge.making import load_judge, load_rewarding
+from backend.judge.making import OpenJudge, load_judge, load_rewarding
+from backend.judge.teachers import Trusted
 from backend.progress import CancelToken, Progress, Report, silent
-from backend.settings import PolicySettings
+from backend.settings import PolicySettings, RewardSettings
 from backend.workspace import Workspace
 
 _KEPT = 4  # seeds whose contexts stay prepared, some 30 MB each
@@ -50,6 +51,7 @@ class Ground:
         self.workspace, self.scope, self.seed, self.report, self.cancel = workspace, scope, seed, report, cancel
         self._held: dict[tuple[object, ...], list[Prepared]] = {}
         self._batches: dict[tuple[object, ...], list[Prepared]] = {}
+        self._rewards: dict[RewardSettings, BusinessReward] = {}
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -77,15 +79,15 @@ class Ground:
         return metrics.catalogue(self.dataset, self.parts.train_events)
 
     @cached_property
-    def _scorer(self) -> Scorer:
+    def _judges(self) -> tuple[OpenJudge, Trusted | None]:
         judge = load_judge(self.workspace, self.dataset)
-        reward = BusinessReward(self.dataset, self.parts.train_events, PolicySettings().reward)
-        return Scorer(self.dataset, reward, judge, load_rewarding(self.workspace, self.dataset, judge), self.cancel)
+        return judge, load_rewarding(self.workspace, self.dataset, judge)
 
     def scorer(self, settings: PolicySettings) -> Scorer:
-        """The rewards, with the settings' business reward."""
-        self._scorer.business = BusinessReward(self.dataset, self.parts.train_events, settings.reward)
-        return self._scorer
+        """The two rewards of these settings."""
+        if settings.reward not in self._rewards:
+            self._rewards[settings.reward] = BusinessReward(self.dataset, self.parts.train_events, settings.reward)
+        return Scorer(self.dataset, self._rewards[settings.reward], *self._judges, self.cancel)
 
     def held(self, settings: PolicySettings, window: SplitName) -> list[Prepared]:
         """Baskets that arms are measured on."""

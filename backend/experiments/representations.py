@@ -22,9 +22,8 @@ from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import JdSettings, Settings, checked, merged
 from backend.workspace import Workspace
 
-WRITTEN: Mapping[
-    str, Mapping[str, Any]
-] = {  # name → the settings `jd.…` in which it differs; the first one is the article's and the reference
+# name → the settings `jd.…` in which it differs; the first one is the article's and the reference
+WRITTEN: Mapping[str, Mapping[str, Any]] = {
     "semantic ID, RQ-VAE": {"representation": "semantic", "quantizer": "rq-vae"},
     "semantic ID, RQ-KMeans": {"representation": "semantic", "quantizer": "rq-kmeans"},
     "numeric ID, base 256": {"representation": "numeric", "numeric_base": 256},

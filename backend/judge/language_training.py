@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +22,7 @@ from backend.judge.language import LanguageJudge, LanguageModel, Tree
 from backend.judge.proxies import Labelled
 from backend.judge_settings import LanguageSettings
 from backend.model.batch import Losses
-from backend.model.training import train_model
+from backend.model.training import TrainingResult, train_model
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TrainSettings
 
@@ -97,42 +96,30 @@ def worth(drawn: Tensor, wanted: Tensor) -> Tensor:
     return 1.0 - (drawn - wanted[:, None]).abs() / (LEVELS - 1)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Steps and seconds of one part, and its curve: (step, loss, share right or mean reward, learning rate)."""
-
-    steps: int
-    seconds: float
-    curve: list[tuple[int, float, float, float]]
-
-
 def teach(
     judge: LanguageJudge, labelled: Labelled, folder: Path, seed: int, report: Report = silent, cancel: CancelToken | None = None
-) -> Trained:
-    """SFT, from the checkpoint in the folder where there is one.
+) -> TrainingResult:
+    """SFT, from the checkpoint in the folder where there is one; the curve's figures are the loss and the share that is right.
 
     Raises:
         Cancelled: asked to stop; the checkpoint holds all finished steps.
     """
     settings = judge.model.settings
-    loop = _loop(settings, settings.lr)
-    asked = Questions(judge, labelled, settings.situations)
-    done = train_model(
-        Taught(judge.model), asked, loop, seed, folder / "sft.safetensors", report, cancel, names=("L_SFT", "share right")
-    )
-    return Trained(done.steps, done.seconds, done.curve)
+    asked, path = Questions(judge, labelled, settings.situations), folder / "sft.safetensors"
+    loop, names = _loop(settings, settings.lr), ("L_SFT", "share right")
+    return train_model(Taught(judge.model), asked, loop, seed, path, report, cancel, names=names)
 
 
 def optimise(
     judge: LanguageJudge, labelled: Labelled, folder: Path, seed: int, report: Report = silent, cancel: CancelToken | None = None
-) -> Trained:
-    """Group-relative optimisation of what SFT made, which is what the model holds now.
+) -> TrainingResult:
+    """Group-relative optimisation of what SFT made, which is what the model holds now; likewise. The curve tells the mean reward.
 
     Raises:
         Cancelled: asked to stop; the checkpoint holds all finished steps.
     """
     settings = judge.model.settings
-    asked = Questions(judge, labelled, settings.optimised)
+    asked, path = Questions(judge, labelled, settings.optimised), folder / "optimised.safetensors"
     anchors = []
     for number in range(len(asked)):
         if cancel:
@@ -140,14 +127,12 @@ def optimise(
         anchors.append(torch.from_numpy(judge.chances(asked.tree(number))).clamp_min(1e-12).log())
         report(Progress("judge", number + 1, len(asked), "what SFT says"))
     asked.anchors = anchors
-    done = train_model(
-        Optimised(judge.model, settings), asked, _loop(settings, settings.optimised_lr), seed, folder / "optimised.safetensors",
-        report, cancel, names=("loss", "mean reward"),
-    )  # fmt: skip
-    return Trained(done.steps, done.seconds, done.curve)
+    loop, names = _loop(settings, settings.optimised_lr), ("loss", "mean reward")
+    return train_model(Optimised(judge.model, settings), asked, loop, seed, path, report, cancel, names=names)
 
 
 def _loop(settings: LanguageSettings, lr: float) -> TrainSettings:
+    """The loop's settings for one of the two parts."""
     return TrainSettings(
         batch=settings.batch,
         lr=lr,

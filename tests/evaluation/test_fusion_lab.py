@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from backend.bench import fusion as bench
@@ -156,6 +158,18 @@ def test_figures_are_those_of_the_metrics(invented: FusionLab) -> None:
     np.testing.assert_allclose(
         spacing(short, invented.vectors), metrics.listwise(short, invented.facts, None, (3,))["diversity", 3], atol=1e-5
     )
+
+
+def test_means_are_kept_of_their_own_setting(invented: FusionLab) -> None:
+    """Settings that differ in one field each, asked again in another order: every answer is that of its own scores."""
+    start = LabSettings.of(invented.cases.shipped)
+    changes: list[dict[str, Any]] = [{}, {"top": 5}, {"popularity_weight": -1.0}, {"diversity": 0.4}]
+    scores = [invented.score(start.model_copy(update=change)) for change in changes]
+    expected = [invented._means(one) for one in scores]
+    assert all(not expected[0].equals(other) for other in expected[1:])
+    for _ in range(2):
+        for one, own in reversed(list(zip(scores, expected, strict=True))):
+            pd.testing.assert_frame_equal(invented.means(one), own)
 
 
 def test_comparison_is_paired(invented: FusionLab) -> None:

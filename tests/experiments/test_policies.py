@@ -79,6 +79,9 @@ def test_arms_on_the_test_window(run: Run, aligned: Path, tmp_path: Path) -> Non
     found = run(*ask, "--set", 'policy.arms=["a2po"]', "--json").json
     assert found["split"] == "test"
     assert {row["arm"] for row in found["rows"]} == {"sft", "a2po"}
+    other = run(*ask, "--set", 'policy.arms=["a2po"]', "--split", "validation", "--json").json
+    start, before = ([row["mean"] for row in each["rows"] if row["arm"] == "sft"] for each in (found, other))
+    assert start != before, "the start is measured on the baskets of the window"
     run(*ask, "--set", "train.lr=1").refused("policy.FIELD")
     run(*ask, "--minutes", 3).refused("trains no model")
 
