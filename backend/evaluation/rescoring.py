@@ -4,8 +4,7 @@
     P(i|k) = softmax over V_k of cos·σ^s/τ + w_r·repeat + w_p·popularity
 
 - What a knob leaves out is not computed: prefixes beyond K are skipped, the diversity step only runs when its weight is not zero. Nor is what
-  cannot matter (exact): P(i|k) ≤ 1, so once even that would not reach the list's last place, this prefix and all behind it are left; and where
-  the largest P(i|k) of a prefix would not, none of its items is tried.
+  cannot matter: P(i|k) ≤ 1, so once even that would not reach the list's last place, this prefix and all behind it are left (exact).
 - M is a quota: the list takes at most M items of one prefix, which is the same as cutting each prefix to its M best before fusing.
 - Diversity is maximal marginal relevance (Carbonell & Goldstein 1998) over the best `POOL` items: (1-λ)·score, scaled to [0, 1] in the pool,
   minus λ·the largest cosine to what is already in the list.
@@ -288,8 +287,6 @@ def _pass(  # type: ignore[no-untyped-def]  # noqa: ANN202
                     else:
                         total += np.exp(logit - peak)
             base = w_phi * log_phi[k] - w_item * (peak + np.log(max(total, np.float32(1e-30))))
-            if size == most and base + w_item * peak + lift + np.float32(1e-6) * abs(base) < best[size - 1]:
-                continue  # not even the prefix's best item can get in
             direct, own_size = quota >= most, 0
             for j in range(begin, end):
                 if logits[j - begin] > -np.inf:

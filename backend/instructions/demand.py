@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics.pairwise import rbf_kernel
 from threadpoolctl import threadpool_limits
 
 from backend.data import calendar
@@ -30,7 +30,9 @@ from backend.instructions.shop import PRICES, TOTALS, dollars
 from backend.instructions.templates import in_sentence, slots_of, wordings
 from backend.instructions.words import words
 
-VERSION = 2  # of what is fitted and kept; part of the model stage's fingerprint, so that a model of another version is trained again
+VERSION = (
+    2  # of what is fitted and kept; part of the model stage's fingerprint, so that a model of another version is trained again
+)
 _FILLED = 4  # names that each wording with a slot is filled with
 # chosen by the log-loss of left-out wordings: a support vector classifier is right as often, but sure of itself where it is wrong
 _KERNEL = {"gamma": 0.7, "n_components": 700, "random_state": 0}
@@ -173,5 +175,5 @@ class DemandReader:
         """The kernel's opinion. Shape: (n, tasks)"""
         views = np.stack([vectors, self.catalogue.encode(list(masked))])
         features = _features(views, marks, self._fitted["centres"])
-        near = rbf_kernel(features, self._fitted["basis"], gamma=_KERNEL["gamma"])
+        near = np.exp(-_KERNEL["gamma"] * cdist(features, self._fitted["basis"], "sqeuclidean"))
         return np.asarray(softmax(near @ self._fitted["kernel"] + self._fitted["kernel_bias"], axis=1), np.float32)

@@ -106,7 +106,7 @@ class Listener:
 
 def listener(workspace: Workspace, dataset: Dataset, demand: Mapping[str, np.ndarray], tasks: Sequence[str]) -> Listener:
     """The listener of a workspace, with a reader of these tasks, fitted as `fit_demand` does it."""
-    catalogue = prepare(dataset, shared_encode, tasks=tasks)
+    catalogue = prepare(dataset, lambda texts: encoders.shared_text_encoder().known_vectors(texts), tasks=tasks)
     return Listener(text_grounder(workspace), DemandReader(demand, tasks, catalogue))
 
 
