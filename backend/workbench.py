@@ -106,6 +106,7 @@ class Workbench:
         def load() -> None:
             with suppress(SigmascopeError):
                 self.generator()
+                opening.set_aside()
 
         if not self.ready:
             thread = threading.Timer(delay, load)

@@ -81,12 +81,14 @@ def move(page: Any, key: str) -> dict[str, float]:
 
 
 def moves(page: Any, slider: str, count: int = MOVES) -> dict[str, Any]:
-    """A row of figures: so many moves of a slider, all in one direction."""
+    """A row of figures: so many moves of a slider, or as many as it has steps, all in one direction."""
     control = page.get_by_role("slider", name=slider).first
     control.focus()
-    low, high = (float(control.get_attribute(name) or 0) for name in ("min", "max"))
-    key = "ArrowLeft" if 2 * float(control.input_value()) > low + high else "ArrowRight"  # where there is more room
-    found = [move(page, key) for _ in range(count + WARM)][WARM:]
+    low, high, step = (float(control.get_attribute(name) or 0) for name in ("min", "max", "step"))
+    now = float(control.input_value())
+    key = "ArrowLeft" if 2 * now > low + high else "ArrowRight"  # where there is more room
+    room = round(max(now - low, high - now) / step)  # a key at the end of a slider moves nothing
+    found = [move(page, key) for _ in range(min(count + WARM, room))][WARM:]
     row: dict[str, Any] = {"slider": slider, "lists": _lists(page), "n": len(found)}
     for share, name in ((0.5, "p50"), (0.95, "p95")):
         row[f"{name}_ms"] = round(float(np.quantile([each["whole"] for each in found], share)), 1)

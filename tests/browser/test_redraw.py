@@ -20,6 +20,11 @@ def test_a_moved_slider_is_timed(browser: Any, invented: str) -> None:
     assert row["p50_ms"] <= row["p95_ms"]
 
 
+def test_a_slider_is_moved_to_its_end_and_no_further(browser: Any, invented: str) -> None:
+    (row,) = measure(invented, browser, ("Diversity",), count=40)
+    assert row["n"] == 15  # from 0 to 0.9 in steps of 0.05, three of them to warm up
+
+
 def test_a_page_that_stays_as_it_is_is_no_redraw(page: Any, invented: str) -> None:
     page.goto(f"{invented}/fusion", timeout=120_000)
     page.locator(CHART).wait_for(timeout=120_000)
