@@ -128,7 +128,7 @@ for file, why in found.unread.items():
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     section = st.segmented_control("What", SECTIONS, key=bound.choose(PAGE, "section", SECTIONS, SECTIONS[0]), required=True,
                                    label_visibility="collapsed", wrap=True)  # fmt: skip
-    published = st.toggle("Published figures", key=bound.key(PAGE, "published"),
+    published = st.toggle("Published figures", key=bound.widget(PAGE, "published"),
                           help="Shows what the papers report, beside ours where the two can be compared, and what differs.")  # fmt: skip
 
 if section in ("Speed", "Scale"):

@@ -40,7 +40,7 @@ def who_and_what(bench: Workbench) -> Request:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user = st.selectbox("Household", list(labels), format_func=lambda one: labels[one], width=420,
                             key=bound.choose(PAGE, "user", list(labels), str(first)))  # fmt: skip
-        text = st.text_input("It asks", key=key("q"), max_chars=80, width=420)
+        text = st.text_input("It asks", key=bound.widget(PAGE, "q"), max_chars=80, width=420)
     return Request(instruction=text.strip(), user=str(user), fusion=bench.fusion())
 
 

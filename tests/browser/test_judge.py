@@ -36,3 +36,21 @@ def test_keys_vote_and_the_export_names_nobody(page: Any, invented: str, databas
     lines = [json.loads(line) for line in Path(got.value.path()).read_text("utf-8").splitlines()]
     assert len(lines) == before + 3
     assert all("114" not in json.dumps(line["context"]) and len(line["shopper"]) == 32 for line in lines)
+
+
+def test_views_that_ask_nobody_do_not_forget_whom_the_others_ask(page: Any, invented: str) -> None:
+    """Away for two views: the household and the text are gone from the page in between, and come back as they were."""
+    page.goto(f"{invented}/judge?view=Candidates&user=114&q=my+weekly+shop", timeout=120_000)
+    asks = page.get_by_role("textbox", name="It asks")
+    asks.wait_for(timeout=120_000)
+    before = page.get_by_role("combobox").first.input_value()
+    assert before.startswith("114")
+    for view in ("Arms", "Cost", "Candidates"):
+        page.get_by_role("radio", name=view).click()
+        page.wait_for_url(f"**view={view}**")
+        settled(page)
+    assert (page.get_by_role("combobox").first.input_value(), asks.input_value()) == (before, "my weekly shop")
+    page.get_by_role("radio", name="Cost").click()
+    page.wait_for_url("**view=Cost**")
+    settled(page)
+    assert "user=114" in page.url
