@@ -28,6 +28,9 @@ from backend.grounding.grounder import train_grounder
 from backend.grounding.images import image_vectors
 from backend.instructions import demand
 from backend.instructions.catalogue import prepare
+from backend.instructions.facts import Facts
+from backend.instructions.pools import gather
+from backend.instructions.task import CountedTask
 from backend.instructions.trained import tasks_of
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
@@ -207,13 +210,15 @@ def train(
         encoders.shared_text_encoder().known_vectors,
         settings.seed,
     )
+    facts = next((task.facts for task in tasks.values() if isinstance(task, CountedTask)), Facts(dataset, counted))
+    pools = gather(facts, settings.train.tasks)
     torch.manual_seed(settings.seed)
     model = SigmaModel(
         load_backbone(settings.model),
         store,
         settings.model,
         settings.tokens,
-        listener(workspace, dataset, fitted, settings.train.tasks),
+        listener(workspace, dataset, fitted, pools, settings.train.tasks),
         settings.train.dropout,
     )
     contexts = training_contexts(baskets, settings.train, settings.seed)
@@ -223,6 +228,7 @@ def train(
     with workspace.write("model", own, settings.seed) as stage:
         write_trained(stage, model, result, len(contexts))
         stage.arrays("demand", fitted)
+        stage.arrays("pools", pools)
     drop_checkpoints(workspace, "model")
     return result
 

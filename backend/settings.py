@@ -83,12 +83,15 @@ class ModelSettings(Frozen):
 class TrainSettings(Frozen):
     """Multi-task instruction SFT (SIGMA §1.3)."""
 
-    tasks: tuple[str, ...] = ("JustForYou", "Category", "Query", "Discover")  # what is trained, evaluated and offered
-    # households that take no part in training, so that seasons can be tested on them; left out of what is stored while it is 0
-    held_households: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
+    # what is trained, evaluated and offered; the first is what most people ask
+    tasks: tuple[str, ...] = (
+        "JustForYou", "Category", "Query", "Discover", "Longtail", "Season", "Holiday", "Deals", "Budget", "Complement", "Replenish"
+    )  # fmt: skip
+    # households that take no part in training, so that seasons can be tested on them
+    held_households: float = Field(0.1, ge=0, lt=1)
     contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
-    # instructions of a context that train at once, drawn where its basket has labels of more tasks: bounds memory and time of many tasks
+    # instructions of a context that train at once: the first task's, and others drawn where its basket has labels of more
     branches: int = Field(4, ge=1, exclude_if=lambda n: n == 4)
     batch: int = Field(24, ge=1)  # contexts in a batch
     epochs: int = Field(1, ge=1)  # passes over the contexts

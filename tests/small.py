@@ -80,16 +80,25 @@ def fake_ground(texts: Sequence[str]) -> torch.Tensor:
 
 
 class FakeListener:
-    """Hears the fake vectors of texts; a demand that is not given is a fixed one for each text."""
+    """Hears the fake vectors of texts; a demand that is not given is a fixed one for each text, and so are its pools."""
 
     tasks, sentence_dim = ("JustForYou", "Category", "Query", "Discover"), TEXT_DIM
+
+    def __init__(self, n_items: int) -> None:
+        self.n_items = n_items
+
+    def pools_of(self, text: str) -> dict[str, np.ndarray]:
+        """Half of the items for Category; for Query a few, and of every other text only."""
+        drawn = np.random.default_rng(zlib.crc32(text[::-1].encode())).random((2, self.n_items))
+        pools = {"Category": drawn[0] < 0.5}
+        return pools if zlib.crc32(text.encode()) % 2 else pools | {"Query": drawn[1] < 0.1}
 
     def __call__(self, texts: Sequence[str], demand: torch.Tensor | None = None) -> Said:
         sentence = torch.from_numpy(FakeEncoder().encode(texts)) if texts else torch.zeros(0, TEXT_DIM)
         if demand is None:
             drawn = [np.random.default_rng(zlib.crc32(text.encode())).dirichlet(np.ones(DEMANDS)) for text in texts]
             demand = torch.from_numpy(np.array(drawn).reshape(-1, DEMANDS)).float()
-        return Said(fake_ground(texts), sentence, demand)
+        return Said(fake_ground(texts), sentence, demand, [self.pools_of(text) for text in texts])
 
 
 def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes: Any) -> SigmaModel:
@@ -98,7 +107,7 @@ def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes
     settings = ModelSettings(**{**MODEL, **changes})
     backbone = Nano(settings, FakeEncoder()) if settings.backbone == "nano" else load_backbone(settings)  # type: ignore[arg-type]
     tokens = TokenSettings(levels=LEVELS, codes=CODES)
-    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, FakeListener(), dropout)
+    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, FakeListener(dataset.n_items), dropout)
     own = (model.code_head, model.query_head, model.priors.again, model.priors.taste, model.instruction.add[-1])
     for head in (*own, *(ask[-1] for ask in model.instruction.asks)):  # type: ignore[index]
         torch.nn.init.normal_(head.weight, std=0.05)
@@ -108,7 +117,8 @@ def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes
 
 def words_of(model: SigmaModel, batch: Batch) -> torch.Tensor:
     """Soft tokens of a batch's instructions. Shape: (instructions, item_dim)."""
-    return model.instruction(batch.said, model.fuse, model._names, model._name_of).words
+    everything = torch.ones(len(batch.said.demand), len(model.store))  # the pool plays no part in them
+    return model.instruction(batch.said, model.fuse, model._names, model._name_of, everything).words
 
 
 def llama_folder(path: Path, texts: Sequence[str]) -> Path:

@@ -56,6 +56,20 @@ class Deals:
             dealt -= np.bincount(self.item_of[own], self.dealt[own], minlength=self.n_items)
         return (lines >= MIN_LINES) & (dealt >= MIN_SHARE * lines)
 
+    def for_others(self, start: int, own: slice) -> np.ndarray:
+        """Items on deal in the week of an event by the receipts of the other households.
+
+        Args:
+            start: row of the event.
+            own: rows of the household's events; weeks never fall among them.
+
+        Shape:
+            returns: (n_items,) bool.
+        """
+        week = int(self.week_of[start])
+        low, high = np.searchsorted(self.week_of[own], [week, week + 1]) + own.start
+        return self.on_deal(week, np.arange(low, high))
+
 
 def current(dataset: Dataset) -> np.ndarray:
     """Items on deal now: in the last seven days of the dataset, by the same rule. Shape: (n_items,) bool."""

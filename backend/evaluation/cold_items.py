@@ -86,7 +86,9 @@ def joined_generator(workspace: Workspace, known: Dataset, joined: Dataset) -> G
     codes = load_quantizer(workspace.stage("tokens").arrays("codebooks")).encode(text)
     model.set_store(store.add(text, codes, name_of=_names_of(known.items, new, store)))
     stage = workspace.stage("model")  # what is said of the new items is heard with their names in mind
-    model.listen = listener(workspace, joined, stage.arrays("demand"), stage.manifest["settings"]["train"]["tasks"])
+    model.listen = listener(
+        workspace, joined, stage.arrays("demand"), stage.arrays("pools"), stage.manifest["settings"]["train"]["tasks"]
+    )
     return Generator(model.eval(), joined)
 
 

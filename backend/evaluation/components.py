@@ -146,7 +146,8 @@ def tokens_of(generator: Generator, case: Case) -> Tokens:
 
 def record_of(generator: Generator, case: Case) -> Record:
     """The record of a case's household."""
-    return generator.records.of(case.history, case.ages, basket_ordinals(case.ages))
+    deals = generator.records.deals_at(case.user, case.start)
+    return generator.records.of(case.history, case.ages, basket_ordinals(case.ages), deals=deals)
 
 
 def with_all_prefixes(generator: Generator, tree: Tokens) -> tuple[int, list[int]]:

@@ -181,7 +181,9 @@ class Generator:
     def prompt(self, shopper: Shopper, instruction: str) -> tuple[Tokens, PromptState]:
         """The prompt's tokens, and the prompt after the backbone (from the last few, where it is among them)."""
         tokens = self.runner.tokens(shopper, instruction)
-        return tokens, self.runner.prompt_state(tokens, self.records.of(shopper.items, shopper.days, shopper.steps))
+        return tokens, self.runner.prompt_state(
+            tokens, self.records.of(shopper.items, shopper.days, shopper.steps, deals=self.records.deals_now)
+        )
 
     def _judged(self, shopper: Shopper, settings: FusionSettings) -> np.ndarray | None:
         """The judge's scores s_hol of all items, where they play a part. Shape: (n_items,)."""

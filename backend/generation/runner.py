@@ -94,6 +94,7 @@ class Runner:
             tuple(tokens.recency),
             record.own.tobytes(),
             record.items.tobytes(),
+            None if record.deals is None else record.deals.tobytes(),
         )
         if key in self._states:
             self._states.move_to_end(key)

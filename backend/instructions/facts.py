@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from backend.data import calendar
 from backend.data import schema as c
 from backend.data.deals import Deals
+from backend.data.record import due_again
 from backend.data.schema import Dataset
 from backend.data.tail import tail_items
 from backend.instructions.task import Context
@@ -93,27 +94,15 @@ class Facts:
         keep = (both.data >= MIN_SHARED) & (both.data >= MIN_TOGETHER * usual) & (category[both.row] != category[both.col])
         return sp.csr_matrix((np.ones(int(keep.sum()), bool), (both.row[keep], both.col[keep])), shape=(n, n))
 
-    def due(self, context: Context, least: int, early: float, late: float) -> np.ndarray:
-        """Items that the household is due to buy again.
-
-        Args:
-            least: purchases that make a habit.
-            early, late: an item is due when the days since its last purchase lie between these multiples of its mean pause.
-
-        Shape:
-            returns: (n_items,) bool.
-        """
+    def due(self, context: Context) -> np.ndarray:
+        """Items that the household is due to buy again (`record.due_again`). Shape: (n_items,) bool"""
         start = self.start(context)
-        days = self.times[start - len(context.history) : start].astype(np.int64) / 86_400
-        now = float(self.times[start].astype(np.int64)) / 86_400
-        n = self.dataset.n_items
-        times = np.bincount(context.history, minlength=n)
-        first, last = np.full(n, np.inf), np.full(n, -np.inf)
-        np.minimum.at(first, context.history, days)
-        np.maximum.at(last, context.history, days)
-        habit = np.flatnonzero((times >= least) & (last > first))
-        pause = (last[habit] - first[habit]) / (times[habit] - 1)
-        ratio = (now - last[habit]) / pause
-        mask = np.zeros(n, bool)
-        mask[habit[(ratio >= early) & (ratio <= late)]] = True
+        seconds = self.times[start - len(context.history) : start + 1].astype(np.int64)
+        ages = (seconds[-1] - seconds[:-1]) / 86_400
+        bought, place, times = np.unique(context.history, return_inverse=True, return_counts=True)
+        last, first = np.full(len(bought), np.inf), np.zeros(len(bought))
+        np.minimum.at(last, place, ages)
+        np.maximum.at(first, place, ages)
+        mask = np.zeros(self.dataset.n_items, bool)
+        mask[bought] = due_again(times, first, last)
         return mask

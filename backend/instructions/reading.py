@@ -16,16 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backend.data.calendar import SEASONS
 from backend.instructions.catalogue import PLACEHOLDER, Catalogue, Found, Name
-from backend.instructions.cues import CUES, UNSEEN
-from backend.instructions.phrases import Phrase, occasion, phrases
-from backend.instructions.prices import Limits, bare_limit, cut_out, read_limits
+from backend.instructions.cues import CUES
+from backend.instructions.hearing import hear, is_season, meant
+from backend.instructions.phrases import Phrase
+from backend.instructions.prices import cut_out
 from backend.instructions.templates import sanitise, wordings
 from backend.instructions.words import Word, words
-
-SAME_MEANING = 0.75  # cosine from which words mean a name ("rubbish bags" – trash bags .89; "hamster" – ham .74)
-_MAX_MEANT = 16  # content words that are searched by meaning, so that a long text stays fast
 
 
 @dataclass(frozen=True)
@@ -122,35 +119,14 @@ def read(text: str, catalogue: Catalogue) -> Reading:
         RequestError: an empty or too long text, or a price that is no price.
     """
     text = sanitise(text)
-    limits = _limits(text, catalogue)
-    prices = [(start, stop) for _, start, stop in limits.said]
-    open_text = _blanked(text, prices)  # what is left to read; places stay those of the text
-    unseen = [match.span() for match in UNSEEN.finditer(open_text)]
-    open_text = _blanked(open_text, unseen)
-    said = words(open_text)
-    themed = {"Holiday", "Season"} & set(catalogue.tasks)
-    offered = [(phrase.start, phrase.stop) for phrase in phrases(open_text, []) if phrase.kind in ("deals", "no deals")]
-    everything = [
-        one
-        for one in catalogue.find(said)
-        if not (themed and _as_theme(one.name))  # "Halloween" is the occasion, "Halloween items" the category
-        and not any(start <= said[one.first].start and said[one.last - 1].stop <= stop for start, stop in offered)
-    ]
-    spans = {said[one.first].start: one for one in everything}
-    found_phrases = phrases(open_text, [(start, said[one.last - 1].stop) for start, one in spans.items()])
-    refused = [spans[start] for phrase in found_phrases if phrase.kind == "exclude" for start in phrase.names]
-    found = [one for one in everything if one not in refused]
-    theme = next((phrase.theme for phrase in found_phrases if phrase.theme), None)
-    theme = theme or next((word for one in found if (word := _as_theme(one.name))), None)
-    deals = any(phrase.kind == "deals" for phrase in found_phrases)
+    told = hear(text, catalogue)
+    limits, prices, said, theme, left = told.limits, told.prices, told.words, told.theme, told.left
+    found, refused = told.wanted, told.refused
+    deals = any(phrase.kind == "deals" for phrase in told.phrases)
 
-    excluding = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "exclude"]
-    offers = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind in ("deals", "no deals")]
+    excluding, offers = told.places("exclude"), told.places("deals", "no deals")
     wish = cut_out(text, sorted([*prices, *excluding]))  # the task is judged without these words
     priced = cut_out(text, excluding) if prices and "Budget" in catalogue.tasks else None
-    explained = {place for one in everything for place in range(one.first, one.last)}
-    explained |= {place for place, word in enumerate(said) if any(p.start <= word.start < p.stop for p in found_phrases)}
-    left = [place for place, word in enumerate(said) if place not in explained and not catalogue.is_plain(word)]
     names = [one.name for one in found]
     free = "JustForYou"
     if not found:
@@ -158,23 +134,22 @@ def read(text: str, catalogue: Catalogue) -> Reading:
         if free == "JustForYou":
             said_something = len(left) < len(said)  # words that are all unknown say nothing of exploring
             if not theme:
-                names, left = _by_meaning(said, left, catalogue)
+                names, left = meant(said, left, catalogue)
             if not names and said_something:
                 free = _free_task(wish, catalogue) if priced is None else _priced_task(priced, wish, catalogue)
     deals = deals or (free == "Deals" and not theme)  # "ideas for Easter" are no offers, whatever they sound like
     primary = _primary(found) if found else next(iter(names), None)
-    occasions = [(phrase.start, phrase.stop) for phrase in found_phrases if phrase.kind == "theme"]
-    named = cut_out(text, sorted([*prices, *excluding, *unseen, *offers, *occasions]))
+    named = cut_out(text, sorted([*prices, *excluding, *told.unseen, *offers, *told.places("theme")]))
     tasks, slots = _tasks(named, primary, names, theme, free, deals, limits.max_price, limits.max_total, catalogue)
 
-    told = [*unseen, *excluding]  # the model is not told what the filters do, unless it was trained to hear it
-    told += [] if "Budget" in catalogue.tasks else prices
-    told += [] if "Deals" in catalogue.tasks else offers
-    instruction = cut_out(text, sorted(told))
-    tells = bool(names or left or theme) or any(not word.is_function for word in words(instruction)) or not told
+    untold = [*told.unseen, *excluding]  # the model is not told what the filters do, unless that is what it is asked for
+    untold += [] if tasks[0] == "Budget" else prices
+    untold += [] if tasks[0] == "Deals" else offers
+    instruction = cut_out(text, sorted(untold))
+    tells = bool(names or left or theme) or any(not word.is_function for word in words(instruction)) or not untold
     where = [Said(kind, getattr(limits, kind), start, stop) for kind, start, stop in limits.said]
-    where += [Said("seen", "hide", start, stop) for start, stop in unseen]
-    where += [_of_phrase(phrase, spans) for phrase in found_phrases if phrase.kind not in ("need", "no deals")]
+    where += [Said("seen", "hide", start, stop) for start, stop in told.unseen]
+    where += [_of_phrase(phrase, told.spans) for phrase in told.phrases if phrase.kind not in ("need", "no deals")]
     where += [_of_name(one, said) for one in found]
     return Reading(
         text=text,
@@ -187,36 +162,13 @@ def read(text: str, catalogue: Catalogue) -> Reading:
         max_price=limits.max_price,
         min_price=limits.min_price,
         max_total=limits.max_total,
-        seen="hide" if unseen else "allow",
+        seen="hide" if told.unseen else "allow",
         exclude=tuple(dict.fromkeys(one.name.text for one in refused)),
         deals=deals,
         names=tuple(name.text for name in names),
         unknown=_as_typed(text, [said[place] for place in left]),
         said=tuple(sorted(where, key=lambda one: one.start)),
     )
-
-
-def _limits(text: str, catalogue: Catalogue) -> Limits:
-    """Price limits that are said; where a budget can be asked for, also an amount alone beside which nothing else is said that it could be of."""
-    limits = read_limits(text)
-    bare = None if limits.said or "Budget" not in catalogue.tasks else bare_limit(text)
-    if bare is None or catalogue.find(words(text)) or phrases(text, []):
-        return limits
-    field, value, start, stop = bare
-    whole = field == "max_total"
-    return Limits(None, None if whole else value, limits.rest, value if whole else None, ((field, start, stop),))
-
-
-def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text with some parts as spaces, so that places do not move."""
-    for start, stop in spans:
-        text = f"{text[:start]}{' ' * (stop - start)}{text[stop:]}"
-    return text
-
-
-def _as_theme(name: Name) -> str | None:
-    """The occasion that a name says and nothing else."""
-    return occasion(name.text)
 
 
 def _free_task(text: str, catalogue: Catalogue, cue_only: bool = False) -> str:
@@ -262,7 +214,7 @@ def _tasks(
             task = _asks(masked, primary, catalogue)
             asked[task] = {"category": primary.category or ""} if task == "Category" else {"query": primary.query or ""}
     if theme is not None:
-        asked["Season" if theme in SEASONS else "Holiday"] = {"season" if theme in SEASONS else "holiday": theme}
+        asked["Season" if is_season(theme) else "Holiday"] = {"season" if is_season(theme) else "holiday": theme}
     if free not in ("JustForYou", "Budget"):
         asked[free] = {}
     if deals:
@@ -283,25 +235,6 @@ def _of_phrase(phrase: Phrase, spans: Mapping[int, Found]) -> Said:
 def _of_name(one: Found, said: Sequence[Word]) -> Said:
     kind = "category" if one.name.category else "query"
     return Said(kind, one.name.text, said[one.first].start, said[one.last - 1].stop)
-
-
-def _by_meaning(said: Sequence[Word], left: list[int], catalogue: Catalogue) -> tuple[list[Name], list[int]]:
-    """Names meant by the words that are left: by all of them together with the plain words beside them ("puppy food"), by all of
-    them alone, else one by one; and the words still left."""
-    places = left[:_MAX_MEANT]
-    if not places:
-        return [], left
-    beside = {near for place in places for near in (place - 1, place, place + 1) if 0 <= near < len(said)}
-    wide = sorted(place for place in beside if place in places or not said[place].is_function)
-    phrases = [" ".join(said[place].text for place in group) for group in (wide, places)]
-    nearest = catalogue.nearest_names([*phrases, *(said[place].text for place in places)])
-    if not nearest:
-        return [], left
-    together = next((name for name, cosine in nearest[:2] if cosine >= SAME_MEANING), None)
-    if together:
-        return [together], left[_MAX_MEANT:]
-    meant = {place: name for place, (name, cosine) in zip(places, nearest[2:], strict=True) if cosine >= SAME_MEANING}
-    return list(dict.fromkeys(meant.values())), [place for place in left if place not in meant]
 
 
 def _primary(found: Sequence[Found]) -> Name:

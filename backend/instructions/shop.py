@@ -25,11 +25,8 @@ class Deals(CountedTask):
     def label(self, context: Context, rng: np.random.Generator) -> Labelled | None:
         """Items on deal in the basket's week by the receipts of the other households."""
         facts = self.facts
-        start, end = facts.start(context), int(facts.first[context.user + 1])
-        week = int(facts.deals.week_of[start])
-        own = slice(int(facts.first[context.user]), end)
-        low, high = np.searchsorted(facts.deals.week_of[own], [week, week + 1]) + own.start
-        return within(self.name, {}, context, facts.deals.on_deal(week, np.arange(low, high)))
+        own = slice(int(facts.first[context.user]), int(facts.first[context.user + 1]))
+        return within(self.name, {}, context, facts.deals.for_others(facts.start(context), own))
 
 
 class Budget(CountedTask):
@@ -101,11 +98,10 @@ class Replenish(CountedTask):
     group = "Shop"
     description = "What the household is due to buy again, by the pauses between its purchases."
     example = "what are we about to run out of?"
-    least, early, late = 3, 0.75, 3.0  # purchases that make a habit; due between these multiples of the mean pause
 
     def label(self, context: Context, rng: np.random.Generator) -> Labelled | None:
         """Items bought three times or more whose last purchase is ¾ to 3 mean pauses ago: sooner is stocked, later is given up."""
-        return within(self.name, {}, context, self.facts.due(context, self.least, self.early, self.late))
+        return within(self.name, {}, context, self.facts.due(context))
 
 
 def dollars(amount: float) -> str:

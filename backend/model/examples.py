@@ -100,6 +100,7 @@ class Sampler:
         self.user = baskets["user"].to_numpy(np.int64)
         self.start = baskets["start"].to_numpy(np.int64)
         self.stop = baskets["stop"].to_numpy(np.int64)
+        self._offers = any(task.name == "Deals" for task in tasks)
         self.tasks, self.model, self.settings, self.train, self.seed = list(tasks), model, settings, train, seed
 
     def __len__(self) -> int:
@@ -129,14 +130,19 @@ class Sampler:
             text = render(task.name, labelled.slots, rng, held_out=False)
             branches.append(Branch(text, demand, rng.permutation(labelled.targets)[: self.train.targets], labelled.targets))
         if len(branches) > self.train.branches:
-            branches = [branches[place] for place in sorted(rng.permutation(len(branches))[: self.train.branches].tolist())]
+            usual = [
+                place for place, branch in enumerate(branches) if branch.demand == 0
+            ]  # what most people ask is always trained
+            others = np.setdiff1d(rng.permutation(len(branches)), usual, assume_unique=True)
+            branches = [branches[place] for place in sorted([*usual, *others.tolist()][: self.train.branches])]
         past = slice(int(self.histories.first[user]), start)
         items, ages, steps = context.history, self.histories.days[start] - self.histories.days[past], context.history_steps
         if cut:  # the record knows no more than the prompt
             keep = np.isin(items, history.items)
             items, ages, steps = items[keep], ages[keep], steps[keep]
         week = self.model.store.trend.row(float(self.histories.days[start]))
-        return Plan(profile, history, branches, self.records.of(items, ages, steps, week))
+        deals = self.records.deals_at(user, start) if self._offers else None
+        return Plan(profile, history, branches, self.records.of(items, ages, steps, week, deals))
 
     def sample(self, plan: Plan) -> Sample:
         """The tree of a plan."""

@@ -6,15 +6,17 @@
 - Its *words*: the soft token that an item with this text would have, and what a small MLP adds: a sentence is not a title.
 - The *names* it says: its nearness to the names of an item's type, category and department. The soft token of an item blends all that is
   known of it, a shelf's name is said outright; "something in cheese" is about the second.
-- Nearness is the mean of four cosines (h to the soft token, the sentence to three names), each as heavy as the demand has it.
+- The *pool*: whether an item is what is asked for at all (`pool_of`), as far as the text, the household and the week tell.
+- Nearness is the mean of four cosines (h to the soft token, the sentence to three names) and the pool, each as heavy as the demand has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,10 +24,11 @@ from torch.nn import functional as F
 from backend.model.fuse import ProjFuse
 from backend.tokenization.item_store import NAMED
 
-_PULLS, _NEAR = 2, 1 + len(NAMED)
-GATES = ("taste", "words", "soft token", *NAMED, "again", "familiar", "lately", "popularity", "trend")
-_START = {"soft token": -1.5, "again": 0.54, "popularity": 0.6, **dict.fromkeys(NAMED, -4.0)}  # else 0
+_PULLS, _NEAR = 2, 1 + len(NAMED) + 1
+GATES = ("taste", "words", "soft token", *NAMED, "pool", "again", "familiar", "lately", "popularity", "trend")
+_START = {"soft token": -1.5, "again": 0.54, "popularity": 0.6, "pool": -1.0, **dict.fromkeys(NAMED, -4.0)}  # else 0
 _SPEED = 4.0  # gates are a few scalars that have far to go; Adam moves each weight by at most the learning rate a step
+_UNHEARD = 0.2  # of the instructions in training have no pool, so that words keep their meaning where none is found
 _NOISE = 0.3  # on vectors of length 1 in training: what many sentences have in common, not each one's own
 
 
@@ -34,12 +37,14 @@ class Said:
     """Instructions as vectors.
 
     Shape:
-        grounded: (n, text_dim) in the items' space; sentence: (n, sentence_dim) as the text encoder has it; demand: (n, demands) probabilities.
+        grounded: (n, text_dim) in the items' space; sentence: (n, sentence_dim) as the text encoder has it; demand: (n, demands) probabilities;
+        pools: of each text, (n_items,) bool by demand, of the demands whose pool it says.
     """
 
     grounded: Tensor
     sentence: Tensor
     demand: Tensor
+    pools: Sequence[Mapping[str, np.ndarray]]
 
 
 class Listen(Protocol):
@@ -58,7 +63,7 @@ class Wish:
 
     Shape:
         words: (n, item_dim) unit norm; pulls: (n, 2) ≥ 0 of taste and words on h; weights: (n, 1 + terms) how much nearness counts,
-        and the weight of each term; share: (n, 1) of h among the cosines; named: (n, n_items) what the names add to nearness.
+        and the weight of each term; share: (n, 1) of h among the cosines; named: (n, n_items) what the names and the pool add to nearness.
     """
 
     words: Tensor
@@ -90,21 +95,23 @@ class Instruction(nn.Module):
         start = torch.tensor([_START.get(name, 0.0) for name in GATES])
         self.gates = nn.Parameter(start.repeat(demands, 1) / _SPEED)
 
-    def forward(self, said: Said, fuse: ProjFuse, names: Tensor, name_of: Tensor) -> Wish:
+    def forward(self, said: Said, fuse: ProjFuse, names: Tensor, name_of: Tensor, pool: Tensor) -> Wish:
         """What instructions ask for.
 
         Shape:
-            names: (m, sentence_dim) unit norm; name_of: (n_items, len(NAMED)) rows of names, -1 where an item has none.
+            names: (m, sentence_dim) unit norm; name_of: (n_items, len(NAMED)) rows of names, -1 where an item has none;
+            pool: (n, n_items) as `pool_of` gives it.
         """
         both = torch.cat([said.grounded, said.sentence], dim=1)
         if self.training:
             both = both + _NOISE / both.shape[1] ** 0.5 * torch.randn_like(both)
+            pool = torch.where(torch.rand(len(pool), 1) < _UNHEARD, 1.0, pool)
         gates = _SPEED * (said.demand @ self.gates)  # (n, gates)
         near = F.softplus(gates[:, _PULLS : _PULLS + _NEAR])
-        near = torch.cat([near[:, :1], near[:, 1:] * float(bool(len(names)))], dim=1) * float(self.near)
+        near = torch.cat([near[:, :1], near[:, 1:-1] * float(bool(len(names))), near[:, -1:]], dim=1) * float(self.near)
         all_near = near.sum(1, keepdim=True)
-        share = near / all_near.clamp(min=1e-6)  # (n, 1 + names)
-        named = torch.zeros(len(both), len(name_of))
+        share = near / all_near.clamp(min=1e-6)  # (n, 1 + names + 1)
+        named = share[:, -1:] * pool
         for place, ask in enumerate(self.asks if len(names) else ()):
             cosine = F.normalize(said.sentence + ask(both), dim=-1) @ names.T  # (n, m)
             own = name_of[:, place]
@@ -117,3 +124,26 @@ class Instruction(nn.Module):
             share=share[:, :1],
             named=named,
         )
+
+
+def pool_of(said: Said, tasks: Sequence[str], trees: Sequence[int], of_record: Mapping[str, Tensor], n_items: int) -> Tensor:
+    """How surely each item is what is asked for at all: Σ P(demand) · [item in its pool], where everything is in a pool that is not known.
+
+    Args:
+        tasks: the demands, in the order of `said.demand`.
+        trees: how many of the instructions belong to each household.
+        of_record: (households, n_items) bool of the demands whose pool hangs on the household.
+
+    Shape:
+        returns: (n, n_items) in [0, 1].
+    """
+    out = torch.ones(len(said.demand), n_items)
+    tree = torch.repeat_interleave(torch.arange(len(trees)), torch.tensor(trees, dtype=torch.long))
+    for place, task in enumerate(tasks):
+        if task in of_record:
+            own = of_record[task][tree].float()
+            out += said.demand[:, place, None] * torch.where(own.any(1, keepdim=True), own - 1, 0.0)
+    for row, pools in enumerate(said.pools):
+        for task, pool in pools.items():
+            out[row] += said.demand[row, tasks.index(task)] * (torch.from_numpy(pool).float() - 1)
+    return out

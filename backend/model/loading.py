@@ -21,6 +21,7 @@ from backend.grounding import encoders
 from backend.grounding.grounder import Projection
 from backend.instructions.catalogue import prepare
 from backend.instructions.demand import DemandReader
+from backend.instructions.pools import Pools
 from backend.model.backbones import load_backbone
 from backend.model.instruction import Said
 from backend.model.sigma import SigmaModel
@@ -28,6 +29,8 @@ from backend.model.training import trainable_state
 from backend.settings import GroundingSettings, ModelSettings, TokenSettings
 from backend.tokenization.item_store import ItemStore
 from backend.workspace import Workspace
+
+_LIKELY = 0.02  # probability from which a demand's pool is read
 
 
 def load_store(workspace: Workspace, dataset: Dataset) -> ItemStore:
@@ -89,25 +92,39 @@ class Listener:
     Args:
         ground: grounded vectors of texts.
         reader: reads demands that are not given.
+        pools: reads what belongs to what is asked.
     """
 
     sentence_dim = encoders.TEXT_DIM
 
-    def __init__(self, ground: Callable[[Sequence[str]], Tensor], reader: DemandReader) -> None:
-        self.ground, self.reader, self.tasks = ground, reader, reader.tasks
+    def __init__(self, ground: Callable[[Sequence[str]], Tensor], reader: DemandReader, pools: Pools) -> None:
+        self.ground, self.reader, self.pools, self.tasks = ground, reader, pools, reader.tasks
 
     def __call__(self, texts: Sequence[str], demand: Tensor | None = None) -> Said:
         """Vectors of instructions; `demand` where it is known, else it is read."""
         sentence = torch.from_numpy(encoders.shared_text_encoder().known_vectors(texts))
         if demand is None:
             demand = torch.from_numpy(self.reader.read(texts, sentence.numpy()))
-        return Said(self.ground(texts), sentence, demand)
+        return Said(
+            self.ground(texts), sentence, demand, [self._pools(text, row) for text, row in zip(texts, demand, strict=True)]
+        )
+
+    def _pools(self, text: str, demand: Tensor) -> dict[str, np.ndarray]:
+        """The pools of the demands that a text may well be."""
+        return self.pools.of(text, [task for task, p in zip(self.tasks, demand.tolist(), strict=True) if p >= _LIKELY])
 
 
-def listener(workspace: Workspace, dataset: Dataset, demand: Mapping[str, np.ndarray], tasks: Sequence[str]) -> Listener:
-    """The listener of a workspace, with a reader of these tasks, fitted as `fit_demand` does it."""
-    catalogue = prepare(dataset, lambda texts: encoders.shared_text_encoder().known_vectors(texts), tasks=tasks)
-    return Listener(text_grounder(workspace), DemandReader(demand, tasks, catalogue))
+def listener(
+    workspace: Workspace,
+    dataset: Dataset,
+    demand: Mapping[str, np.ndarray],
+    pools: Mapping[str, np.ndarray],
+    tasks: Sequence[str],
+) -> Listener:
+    """The listener of a workspace, with a reader of these tasks, fitted as `fit_demand` does it, and pools counted as `gather` does it."""
+    names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
+    catalogue = prepare(dataset, lambda texts: encoders.shared_text_encoder().known_vectors(texts), names, tasks)
+    return Listener(text_grounder(workspace), DemandReader(demand, tasks, catalogue), Pools(pools, catalogue, dataset))
 
 
 def shared_encode(texts: list[str]) -> np.ndarray:
@@ -124,7 +141,7 @@ def load_model(workspace: Workspace, dataset: Dataset) -> SigmaModel:
     stage = workspace.fresh_stage("model")
     own = stage.manifest["settings"]
     settings, tokens = ModelSettings(**own["model"]), TokenSettings(**own["tokens"])
-    listen = listener(workspace, dataset, stage.arrays("demand"), own["train"]["tasks"])
+    listen = listener(workspace, dataset, stage.arrays("demand"), stage.arrays("pools"), own["train"]["tasks"])
     model = SigmaModel(load_backbone(settings), load_store(workspace, dataset), settings, tokens, listen)
     path = stage.path / "model.safetensors"
     load_weights(model, path)

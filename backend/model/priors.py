@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,8 @@ class RecordBatch:
     """Records of a batch of trees.
 
     Shape:
-        tree, item: (purchases,) which tree, which item row; own: (purchases, len(OWN)); familiar, lately: (trees, n_items); week: (trees,).
+        tree, item: (purchases,) which tree, which item row; own: (purchases, len(OWN)); familiar, lately: (trees, n_items); week: (trees,);
+        pools: (trees, n_items) bool of each demand whose pool hangs on the household or the week.
     """
 
     tree: Tensor
@@ -39,17 +40,24 @@ class RecordBatch:
     familiar: Tensor
     lately: Tensor
     week: Tensor
+    pools: Mapping[str, Tensor]
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> RecordBatch:
         """Records, one a tree."""
+        lately = torch.from_numpy(np.stack([record.lately for record in records]))
+        due = torch.from_numpy(np.stack([record.due for record in records]))
+        deals = torch.from_numpy(
+            np.stack([np.ones_like(record.due) if record.deals is None else record.deals for record in records])
+        )
         return cls(
             torch.from_numpy(np.repeat(np.arange(len(records)), [len(record.items) for record in records])),
             torch.from_numpy(np.concatenate([record.items for record in records])),
             torch.from_numpy(np.concatenate([record.own for record in records])),
             torch.from_numpy(np.stack([record.familiar for record in records])),
-            torch.from_numpy(np.stack([record.lately for record in records])),
+            lately,
             torch.tensor([record.week for record in records], dtype=torch.long),
+            {"Discover": lately == 0, "Replenish": due, "Deals": deals},
         )
 
 

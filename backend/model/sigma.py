@@ -5,8 +5,8 @@
 - Rows for SIDs and special tokens live here, outside the backbone, so they train even when the backbone only has LoRA.
 - L_NTP: cross-entropy over the codes of a level (the legal slice; there is no other vocabulary to emit).
 - L_ID: at `<q>`, softmax over the items that share the target's prefix, cos/τ.
-- Ours: every item has a logit that needs no decoder: what the household's record and popularity say of it (`priors`), and how near it is to
-  what the instruction says (`instruction`), weighed as the instruction's demand has it.
+- Ours: every item has a logit that needs no decoder: what the household's record and popularity say of it (`priors`), how near it is to
+  what the instruction says, and whether it is what that asks for at all (`instruction`), weighed as the instruction's demand has it.
 - Ours: an item's logit counts at every step. The logit of a code is the log-sum-exp of the logits of the items behind it, plus what the
   decoder's head adds. With a head of zero the hierarchical softmax *is* the flat one over the catalogue, whatever the prefix length;
   training starts there and learns what a prefix knows beyond its items.
@@ -30,7 +30,7 @@ from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
 from backend.model.backbones import Backbone
 from backend.model.batch import Batch, Known, Losses, Targets
 from backend.model.fuse import ProjFuse
-from backend.model.instruction import Instruction, Listen
+from backend.model.instruction import Instruction, Listen, pool_of
 from backend.model.priors import Priors, RecordBatch
 from backend.model.prompt import (
     GROUNDED,
@@ -211,7 +211,8 @@ class SigmaModel(nn.Module):
         with torch.autocast("cpu", enabled=False):  # logits of 5 and more: bfloat16 would round them
             terms, weights = self.priors(records, self._statistics, self._trend)
             taste = F.normalize(self.taste_map(weights @ soft.float()), dim=-1)  # (trees, item_dim)
-            wish = self.instruction(batch.said, self.fuse, self._names, self._name_of)
+            pool = pool_of(batch.said, self.listen.tasks, batch.instructions, records.pools, len(soft))
+            wish = self.instruction(batch.said, self.fuse, self._names, self._name_of, pool)
         return Known(soft, wish, terms, taste)
 
     def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor, pulls: Tensor) -> Tensor:

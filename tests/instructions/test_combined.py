@@ -63,7 +63,8 @@ def test_everything_says_where_it_was_said(catalogue: Catalogue) -> None:
 def test_the_model_is_told_what_it_was_trained_to_hear(catalogue: Catalogue, every: Catalogue) -> None:
     text = "frozen pizza on sale under $5 without cheese"
     assert read(text, catalogue).instruction == "frozen pizza"
-    assert read(text, every).instruction == "frozen pizza on sale under $5"
+    assert read(text, every).instruction == "frozen pizza"  # neither the price nor the offer is what is asked for, beside a shelf
+    assert read("anything on sale", every).instruction == "anything on sale"
     assert read("under $5", every).instruction == "under $5"
     assert read("under $5", every).tasks == ("Budget",)
     assert dict(read("under $5", every).slots) == {"price": "$5"}

@@ -28,7 +28,7 @@ TASKS = ("JustForYou", "Category", "Query", "Discover")
 
 
 def sampler_of(dataset: Dataset, model: SigmaModel, **changes: object) -> Sampler:
-    settings = TrainSettings(**{"contexts": 64, "batch": 8, "bf16": False, **changes})  # type: ignore[arg-type]
+    settings = TrainSettings(**{"tasks": TASKS, "contexts": 64, "batch": 8, "bf16": False, **changes})  # type: ignore[arg-type]
     contexts = training_contexts(split(dataset, DataSettings()).train, settings, 7)
     tasks = registry(dataset)
     return Sampler(dataset, contexts, [tasks[name] for name in settings.tasks], model, model.settings, settings, 7)
@@ -46,7 +46,7 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
         demands = [[branch.demand for branch in plan.branches] for plan in plans]
         everything = naive_known(model, [plan.record for plan in plans])
         words = [
-            naive_wish(model, branch.text, torch.eye(DEMANDS)[branch.demand]).words[0]
+            naive_wish(model, branch.text, torch.eye(DEMANDS)[branch.demand], plan.record).words[0]
             for plan in plans
             for branch in plan.branches
         ]
@@ -59,9 +59,10 @@ def test_losses_against_naive_loops(tiny_dataset: Dataset, levels: int, dense: b
             number = int(batch.branch[tree, row])
             if number:
                 branch = plans[tree].branches[number - 1]
-                wish = naive_wish(model, branch.text, torch.eye(DEMANDS)[branch.demand])
+                wish = naive_wish(model, branch.text, torch.eye(DEMANDS)[branch.demand], plans[tree].record)
                 return Known(everything.soft, wish, everything.terms[[tree]], everything.taste[[tree]])
-            wish = naive_wish(model, plans[tree].branches[0].text, torch.eye(DEMANDS)[demands[tree][0]])  # as sure as there
+            first = plans[tree].branches[0].text
+            wish = naive_wish(model, first, torch.eye(DEMANDS)[demands[tree][0]], plans[tree].record)  # as sure as there
             silent = replace(wish, words=0 * wish.words, named=0 * wish.named)
             return Known(everything.soft, silent, 0 * everything.terms[[tree]], 0 * everything.taste[[tree]])
 
@@ -106,11 +107,26 @@ def naive_known(model: SigmaModel, records: list[Record], text: str = "", demand
             liked += own[0] * torch.nn.functional.softplus(model.priors.taste(hidden)[0]) * soft[item]
         liked = model.taste_map(liked)
         taste[tree] = liked / liked.norm().clamp(min=1e-12)
-    return Known(soft, naive_wish(model, text, torch.eye(DEMANDS)[0] if demand is None else demand), terms, taste)
+    return Known(soft, naive_wish(model, text, torch.eye(DEMANDS)[0] if demand is None else demand, records[0]), terms, taste)
 
 
-def naive_wish(model: SigmaModel, text: str, demand: torch.Tensor) -> Wish:
-    """What one instruction asks for, name by name and item by item."""
+def naive_pool(model: SigmaModel, text: str, demand: torch.Tensor, record: Record) -> torch.Tensor:
+    """How surely each item is asked for at all, demand by demand and item by item. Shape: (n_items,)."""
+    said = model.listen.pools_of(text)  # type: ignore[attr-defined]
+    out = torch.zeros(len(model.store))
+    for share, task in zip(demand.tolist(), TASKS, strict=True):
+        for item in range(len(model.store)):
+            inside = True
+            if task in said:
+                inside = bool(said[task][item])
+            if task == "Discover" and not record.lately.all():
+                inside = record.lately[item] == 0
+            out[item] += share * inside
+    return out
+
+
+def naive_wish(model: SigmaModel, text: str, demand: torch.Tensor, record: Record) -> Wish:
+    """What one instruction of a household asks for, name by name and item by item."""
     own, store = model.instruction, model.store
     grounded, sentence = fake_ground([text])[0], torch.from_numpy(FakeEncoder().encode([text])[0])
     both = torch.cat([grounded, sentence])
@@ -119,9 +135,9 @@ def naive_wish(model: SigmaModel, text: str, demand: torch.Tensor) -> Wish:
     def positive(name: str) -> float:
         return math.log1p(math.exp(gates[name]))
 
-    near = {name: positive(name) if model.settings.soft_token else 0.0 for name in ("soft token", *NAMED)}
+    near = {name: positive(name) if model.settings.soft_token else 0.0 for name in ("soft token", *NAMED, "pool")}
     sure = sum(near.values())
-    named = torch.zeros(len(store))
+    named = near["pool"] / max(sure, 1e-6) * naive_pool(model, text, demand, record)
     for place, name in enumerate(NAMED):
         asked = torch.nn.functional.normalize(sentence + own.asks[place](both), dim=0)
         for item, row in enumerate(store.name_of[:, place].tolist()):
@@ -185,6 +201,7 @@ def test_where_many_tasks_have_a_label_some_are_drawn(tiny_dataset: Dataset) -> 
         assert len(drawn) == min(2, len(every))
         assert drawn == [each for each in every if each in drawn], "in the tasks' order, worded as without the draw"
         seen |= {demand for _, demand in drawn}
+        assert 0 in {demand for _, demand in drawn}, "what most people ask is always trained"
     assert seen == set(range(len(TASKS))), "no task is left out for good"
 
 

@@ -1,0 +1,35 @@
+"""How surely an item is asked for: a mixture of pools, in which what is not known speaks against nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from backend.model.instruction import Said, pool_of
+
+TASKS = ("JustForYou", "Category", "Replenish", "Deals")
+
+
+def said(demand: list[list[float]], pools: list[dict[str, np.ndarray]]) -> Said:
+    return Said(torch.zeros(len(demand), 1), torch.zeros(len(demand), 1), torch.tensor(demand), pools)
+
+
+def test_a_mixture_of_pools_household_by_household() -> None:
+    cheese = np.array([True, False, False, True])
+    of_record = {
+        "Replenish": torch.tensor([[True, True, False, False], [False, False, False, False]]),
+        "Deals": torch.tensor([[False, False, True, True], [False, True, False, True]]),
+    }
+    demand = [[0.1, 0.5, 0.2, 0.2], [0.0, 0.0, 1.0, 0.0], [0.0, 0.4, 0.4, 0.2]]
+    found = pool_of(said(demand, [{"Category": cheese}, {}, {}]), TASKS, [2, 1], of_record, 4)
+    expected = [
+        [0.1 + 0.5 + 0.2, 0.1 + 0.2, 0.1 + 0.2, 0.1 + 0.5 + 0.2],
+        [1.0, 1.0, 0.0, 0.0],
+        [0.8, 1.0, 0.8, 1.0],  # no name was said, and nothing is due: neither holds anything against an item
+    ]
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_no_instructions() -> None:
+    none = {"Replenish": torch.zeros(1, 3, dtype=torch.bool)}
+    assert pool_of(said([], []), TASKS, [0], none, 3).shape == (0, 3)
