@@ -6,7 +6,6 @@ decoder, `train` the model, `evaluate` the figures.
 
 from __future__ import annotations
 
-import resource
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from backend.instructions.facts import Facts
 from backend.instructions.pools import gather
 from backend.instructions.task import CountedTask
 from backend.instructions.trained import tasks_of
+from backend.memory import peak_memory_mb
 from backend.model.backbones import load_backbone
 from backend.model.examples import Sampler
 from backend.model.loading import listener, load_store, shared_encode
@@ -45,11 +45,6 @@ from backend.tokenization.semantic_ids import health
 from backend.workspace import StageWriter, Workspace
 
 TRAINING_FOLDER = ".training"
-
-
-def peak_memory_mb() -> int:
-    """Peak resident memory of this process, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def build(workspace: Workspace, settings: Settings, report: Report = silent, cancel: CancelToken | None = None) -> None:

@@ -28,9 +28,9 @@ def trained_tasks(workspace: Workspace) -> tuple[str, ...]:
 
 
 def further_examples(workspace: Workspace) -> list[str]:
-    """An instruction of each task that the model was trained on beyond the default ones."""
-    names, usual = trained_tasks(workspace), TrainSettings().tasks
-    return [task.example for task in task_classes() if task.name in names and task.name not in usual]
+    """An instruction of each task that the model was trained on and that takes no name of the catalogue."""
+    names = trained_tasks(workspace)
+    return [task.example for task in task_classes() if task.name in names and issubclass(task, CountedTask)]
 
 
 def tasks_of(workspace: Workspace, dataset: Dataset, counted: np.ndarray, names: Sequence[str] | None = None) -> dict[str, Task]:

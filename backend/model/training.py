@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from backend.disk import disk_error
+from backend.memory import give_back_free_memory
 from backend.model.batch import Losses
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TrainSettings
@@ -159,6 +160,7 @@ def train_model(
             planned = True
         if step % 10 == 0 or step == total:
             curve.append((step, losses.ntp, losses.id, rate))
+            give_back_free_memory()
             report(Progress("training", step, total, metrics={names[0]: losses.ntp, names[1]: losses.id, "lr": rate}))
         if step % settings.checkpoint_steps == 0 and step < total:
             save()

@@ -28,7 +28,7 @@ TASKS = ("JustForYou", "Category", "Query", "Discover")
 
 
 def sampler_of(dataset: Dataset, model: SigmaModel, **changes: object) -> Sampler:
-    settings = TrainSettings(**{"tasks": TASKS, "contexts": 64, "batch": 8, "bf16": False, **changes})  # type: ignore[arg-type]
+    settings = TrainSettings(**{"contexts": 64, "batch": 8, "bf16": False, **changes, "tasks": TASKS})  # type: ignore[arg-type]
     contexts = training_contexts(split(dataset, DataSettings()).train, settings, 7)
     tasks = registry(dataset)
     return Sampler(dataset, contexts, [tasks[name] for name in settings.tasks], model, model.settings, settings, 7)

@@ -11,7 +11,8 @@ TASKS = ("JustForYou", "Category", "Replenish", "Deals")
 
 
 def said(demand: list[list[float]], pools: list[dict[str, np.ndarray]]) -> Said:
-    return Said(torch.zeros(len(demand), 1), torch.zeros(len(demand), 1), torch.tensor(demand), pools)
+    given = torch.tensor(demand).reshape(-1, len(TASKS))
+    return Said(torch.zeros(len(demand), 1), torch.zeros(len(demand), 1), given, pools)
 
 
 def test_a_mixture_of_pools_household_by_household() -> None:
