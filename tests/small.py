@@ -15,7 +15,7 @@ from backend.data.trend import Trend
 from backend.grounding.encoders import TEXT_DIM, TokenStates
 from backend.model.backbones import Nano, load_backbone
 from backend.model.batch import Batch
-from backend.model.instruction import Said
+from backend.model.instruction import GATES, Said
 from backend.model.sigma import SigmaModel
 from backend.settings import ModelSettings, TokenSettings
 from backend.tokenization.item_store import NAMED, ItemStore
@@ -112,6 +112,8 @@ def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes
     for head in (*own, *(ask[-1] for ask in model.instruction.asks)):  # type: ignore[index]
         torch.nn.init.normal_(head.weight, std=0.05)
     torch.nn.init.normal_(model.instruction.gates, std=0.2)
+    with torch.no_grad():
+        model.instruction.gates[:, GATES.index("pool")] -= 0.5  # felt, but not so strong that one item has all the probability
     return model
 
 

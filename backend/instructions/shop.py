@@ -55,7 +55,10 @@ class Budget(CountedTask):
 
 
 class Complement(CountedTask):
-    """Targets: the basket's items that go with one or two others of it."""
+    """Targets: the basket's items that go with what one or two others of it are.
+
+    The instruction says what the anchors are ("spaghetti"), not which of them was bought, so whatever goes with any of their kind is allowed.
+    """
 
     name = "Complement"
     group = "Shop"
@@ -65,12 +68,12 @@ class Complement(CountedTask):
 
     def __init__(self, index: ItemIndex, facts: Facts) -> None:
         super().__init__(index, facts)
-        self._type = [in_sentence(name.split(",")[0]) for name in facts.dataset.items[TYPE]]
+        self._type = np.array([in_sentence(name.split(",")[0]) for name in facts.dataset.items[TYPE]], dtype=str)
 
     def label(self, context: Context, rng: np.random.Generator) -> Labelled | None:
-        """Anchors are one or two items drawn from the basket; what goes with any of them, in baskets of the training period, is allowed.
+        """Anchors are one or two items drawn from the basket; what goes with any of their type, in baskets of the training period, is allowed.
 
-        Neither the anchors nor anything of their categories: that would be more of the same.
+        Nothing of these items' own categories: that would be more of the same.
         """
         pairs = self.facts.partners
         here = np.zeros(self.index.n_items, bool)
@@ -82,12 +85,12 @@ class Complement(CountedTask):
         ][:wanted]  # fmt: skip
         if not anchors:
             return None
+        names = list(dict.fromkeys(str(self._type[item]) for item in anchors))
+        alike = np.flatnonzero(np.isin(self._type, names))
         allowed = np.zeros(self.index.n_items, bool)
-        for item in anchors:
-            allowed[pairs.indices[pairs.indptr[item] : pairs.indptr[item + 1]]] = True
+        allowed[np.concatenate([pairs.indices[pairs.indptr[item] : pairs.indptr[item + 1]] for item in alike])] = True
         category = self.index.category_of
-        allowed &= ~np.isin(category, category[anchors])
-        names = list(dict.fromkeys(self._type[item] for item in anchors))
+        allowed &= ~np.isin(category, category[alike])
         return within(self.name, {"items": " and ".join(names)}, context, allowed)
 
 
