@@ -37,9 +37,6 @@ _KERNEL = {"gamma": 0.7, "n_components": 700, "random_state": 0}
 _PENALTY = 30.0  # C of the logistic regression
 MARKS = ("category", "query", "season", "occasion", "money", "offer", "bare name")  # what a text says or does not say
 _SPREAD = 0.6  # what a mark weighs beside the unit vectors, whose two views share one length
-# power of the probabilities: they mix the demands' *gates*, where a tenth of "never what is bought every week" spoils the whole list; two
-# points of hr@10 of JustForYou on validation against 1, and 4 is no better (README, experiment log)
-_DECISIVE = 2.0
 _IN_DOUBT, _TIMES = "JustForYou", 2.0  # a next basket that is taken for something else costs twice what the opposite does
 
 
@@ -169,8 +166,8 @@ class DemandReader:
         if not len(texts) or len(self.tasks) == 1:
             return np.ones((len(texts), len(self.tasks)), np.float32)
         masked, marks = heard(texts, self.catalogue)
-        opinions = self._by_meaning(vectors, masked, marks) * self._phrasing.read(masked, marks)
-        out = opinions ** (_DECISIVE / 2)  # their geometric mean, made sharper
+        # a product, not its root: demands mix their *gates*, where a tenth of "nothing that is bought every week" spoils a whole list
+        out = self._by_meaning(vectors, masked, marks) * self._phrasing.read(masked, marks)
         return np.asarray(out / out.sum(1, keepdims=True), np.float32)
 
     def _by_meaning(self, vectors: np.ndarray, masked: Sequence[str], marks: np.ndarray) -> np.ndarray:
