@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Rows = Sequence[Mapping[str, Any]]
-TASKS = (("JustForYou", "all"), ("JustForYou", "new"), ("Category", "all"), ("Query", "all"), ("Discover", "all"))
+Columns = tuple[tuple[str, str], ...]  # (task, view)
+TASKS: Columns = (("JustForYou", "all"), ("JustForYou", "new"), ("Category", "all"), ("Query", "all"), ("Discover", "all"))
+FURTHER: Columns = tuple(
+    (task, "all") for task in ("Longtail", "Season", "Holiday", "Deals", "Budget", "Complement", "Replenish")
+)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

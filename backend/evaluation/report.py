@@ -22,7 +22,7 @@ import pandas as pd
 from backend.evaluation import report_decode as decode
 from backend.evaluation import report_experiments as experiments
 from backend.evaluation import report_recipes as recipes
-from backend.evaluation.markdown import TASKS, change, interval, label, markdown_table, provenance
+from backend.evaluation.markdown import FURTHER, TASKS, Columns, change, interval, label, markdown_table, provenance
 from backend.workspace import DEMO
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,12 +37,14 @@ _NAMES = {
 _MISSING = "Not measured yet."
 
 
-def quality(data: Mapping[str, Any], metric: str = "hr") -> str:
-    """Recommenders × tasks, one metric at 10."""
+def quality(data: Mapping[str, Any], metric: str = "hr", tasks: Columns = TASKS) -> str:
+    """Recommenders × tasks, one metric at 10; nothing where no task was measured by it."""
     rows = [row for row in data["results"] if row["metric"] == metric]
     cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
     names = list(dict.fromkeys(row["recommender"] for row in rows))
-    columns = [key for key in TASKS if any((name, *key) in cell for name in names)]
+    columns = [key for key in tasks if any((name, *key) in cell for name in names)]
+    if not columns:
+        return ""
     head = [f"{_NAMES[metric]}@10"]
     head += [f"{label(*key)} (n={cell[names[0], *key]['n']})" for key in columns]
     best = {key: max(cell[name, *key]["mean"] for name in names if (name, *key) in cell) for key in columns}
@@ -61,12 +63,11 @@ def evaluation(data: Mapping[str, Any]) -> str:
     """The main tables: HR, NDCG and constraint satisfaction at 10; the other metrics are in the evaluation stage's `results.parquet`."""
     parts = [
         f"Split: {data['split']}, seed {data['seed']}, {data['resamples']} bootstrap resamples, 95 % intervals. Baselines cannot read: they get the "
-        "constraint of Category, Query and Discover as a hard filter. The model reads it from the instruction, except in the row that says so.",
+        "constraint of an instruction as a hard filter. The model reads it from the instruction, except in the row that says so.",
         "",
     ]
-    for metric in ("hr", "ndcg", "constraint"):
-        if any(row["metric"] == metric for row in data["results"]):
-            parts += [quality(data, metric), ""]
+    tables = (quality(data, metric, tasks) for metric in ("hr", "ndcg", "constraint") for tasks in (TASKS, FURTHER))
+    parts += [line for table in tables if table for line in (table, "")]
     return "\n".join([*parts, provenance(data)])
 
 
@@ -90,7 +91,7 @@ def variants(data: Mapping[str, Any]) -> str:
     """Paired differences of the step-3 variants to the model as tuned, HR@10."""
     rows = [row for row in data.get("differences", []) if row["reference"] == "SIGMA" and row["recommender"].startswith("SIGMA,")]
     rows = [row for row in rows if row["metric"] == "hr"]
-    columns = [key for key in TASKS if any((row["task"], row["view"]) == key for row in rows)]
+    columns = [key for key in (*TASKS, *FURTHER) if any((row["task"], row["view"]) == key for row in rows)]
     cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
     body = []
     for name in dict.fromkeys(row["recommender"] for row in rows):
