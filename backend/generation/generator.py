@@ -176,7 +176,7 @@ class Generator:
         notes = notes or _shortage(len(fused), settings.top, int(allowed.sum()), len(beams.rows), forced)
         if settings.judge_weight and scores is None:
             notes.append(f"the judge's weight plays no part: {self.judge.missing() if self.judge else 'no judge was opened'}")
-        return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings, state.demand)
+        return Trace({}, prompt, prefixes, subsets, fused, spread, notes, timings, state.demand, state.pools)
 
     def prompt(self, shopper: Shopper, instruction: str) -> tuple[Tokens, PromptState]:
         """The prompt's tokens, and the prompt after the backbone (from the last few, where it is among them)."""

@@ -52,6 +52,7 @@ class PromptState:
     last: Tensor  # (1, dim)
     known: Known  # what is known beside the hidden states
     demand: dict[str, float]  # how the instruction is heard: probability of each task
+    pools: dict[str, int]  # items that belong to what is asked, of each task whose pool is known
     code_logits: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → (codes,)
     repeat_share: np.ndarray | None = None  # (codes,) what the repeat prior adds to the logits of the first code
     queries: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)  # prefix → h_k (item_dim,) and its weights
@@ -103,10 +104,14 @@ class Runner:
         n = len(tokens)
         cache = DynamicCache()
         mask = torch.ones(1, 1, n, n, dtype=torch.bool).tril()
-        known = self.model.known(batch, RecordBatch.of([record]), self.soft_tensor)
+        records = RecordBatch.of([record])
+        known = self.model.known(batch, records, self.soft_tensor)
         hidden = self.model.backbone(self.model.embed(batch, known.soft, known.wish.words), mask, batch.position, cache)
         demand = dict(zip(self.model.listen.tasks, batch.said.demand[0].tolist(), strict=True))
-        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], known, demand)
+        pools = {
+            task: int(pool.sum()) for task, pool in (batch.said.pools[0] | {k: v[0] for k, v in records.pools.items()}).items()
+        }
+        state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], known, demand, pools)
         self._states[key] = state
         while len(self._states) > _PROMPTS_KEPT:
             self._states.popitem(last=False)

@@ -33,6 +33,7 @@ class Trace:
     demand: dict[str, float] = field(
         default_factory=dict
     )  # probability of each task the model knows, as it hears the instruction
+    pools: dict[str, int] = field(default_factory=dict)  # items that belong to what is asked, of each task whose pool is known
 
     def to_json(self, items: pd.DataFrame | None = None) -> str:
         """The whole trace as one JSON document; with `items` given, rows get their item ids and titles."""
@@ -50,6 +51,7 @@ class Trace:
             {
                 "request": self.request,
                 "demand": self.demand,
+                "pools": self.pools,
                 "sigma": self.sigma,
                 "notes": self.notes,
                 "timings_ms": self.timings_ms,

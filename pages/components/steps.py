@@ -60,9 +60,10 @@ class Steps:
         if "prefixes" not in self.drawn:
             self._prefixes(trace.prefixes, ms.get("prefixes"))
         heard = sorted(trace.demand.items(), key=lambda one: -one[1])
-        told = " · ".join(f"{name} {share:.0%}" for name, share in heard if share >= 0.01)
+        told = " · ".join(f"{name} {share:.0%}{_pool(trace.pools.get(name))}" for name, share in heard if share >= 0.01)
+        hint = "Probability of each task that the model knows, and how many items belong to what is asked, where that is known"
         with self.body["prefixes"]:
-            st.html(f'<div class="sg-small" title="Probability of each task that the model knows">Heard as {esc(told)}</div>')
+            st.html(f'<div class="sg-small" title="{hint}">Heard as {esc(told)}</div>')
         self._strips(trace, result.items, ms.get("subsets"))
         self._list(result, ms.get("fusion"))
 
@@ -112,6 +113,10 @@ class Steps:
         time = f"<small>{duration(ms / 1000)}</small>" if ms is not None else ""
         sign = "✓" if state == "done" else str(number)
         self.head[name].html(f'<div class="sg-step {state}"><i>{sign}</i><span>{number} {TITLES[name]}</span>{time}</div>')
+
+
+def _pool(items: int | None) -> str:
+    return f" (of {items:,} items)" if items else ""  # nothing due, nothing on offer: then no pool counts
 
 
 def _force(key: str) -> None:

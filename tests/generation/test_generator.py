@@ -194,6 +194,21 @@ def test_a_trace_tells_the_demand_that_was_heard(generator: Generator) -> None:
     assert json.loads(trace.to_json())["demand"] == pytest.approx(trace.demand)
 
 
+def test_a_trace_tells_how_many_items_belong_to_what_is_asked(generator: Generator) -> None:
+    trace = generator.recommend(ASKED)
+    shopper = generator.shoppers.resolve(ASKED)
+    own = generator.records.of(shopper.items, shopper.days, shopper.steps, deals=generator.records.deals_now)
+    said = generator.model.listen.pools_of(trace.request["reading"]["instruction"])  # type: ignore[attr-defined]
+    expected = {task: int(pool.sum()) for task, pool in said.items()}
+    expected |= {
+        "Discover": int((own.lately == 0).sum()),
+        "Replenish": int(own.due.sum()),
+        "Deals": int(generator.records.deals_now.sum()),
+    }
+    assert trace.pools == expected
+    assert json.loads(trace.to_json())["pools"] == expected
+
+
 def test_where_bought_items_are_hidden_the_repeat_prior_has_a_weight_of_its_own(generator: Generator) -> None:
     def fused(seen: str, **changes: float) -> pd.DataFrame:
         fusion = ASKED.fusion.model_copy(update=changes)

@@ -197,6 +197,7 @@ class FakeGenerator:
             notes,
             timings,
             {"JustForYou": 0.9, "Discover": 0.1},
+            {"Discover": 1234},
         )
 
     def generate(self, shopper: Any, instruction: str, settings: FusionSettings, allowed: np.ndarray, **_: Any) -> Trace:

@@ -20,7 +20,7 @@ def test_cold(opened: Opened) -> None:
     assert not app.error
     assert len(titles(app)) == 10
     drawn = html_of(app)
-    assert "Heard as JustForYou 90% · Discover 10%" in drawn
+    assert "Heard as JustForYou 90% · Discover 10% (of 1,234 items)" in drawn
     assert drawn.count('class="sg-step done"') == 3
     assert "understood" in drawn
     assert "synthetic" in "".join(str(caption.value) for caption in app.caption)
