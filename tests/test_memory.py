@@ -20,7 +20,7 @@ def test_what_is_freed_is_given_back() -> None:
     memory.give_back_free_memory()
     assert before - own.memory_info().rss > 100e6
     assert last.sum() == 16_000
-    assert memory.peak_memory_mb() * 2**20 >= before
+    assert (memory.peak_memory_mb() + 1) * 2**20 >= before  # whole MiB
 
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:

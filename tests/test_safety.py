@@ -26,7 +26,19 @@ MAX_LINES_ELSEWHERE = 350
 
 # rooms in the order in which data flows; a room knows those before it, and what is in neither list stands above them all
 ROOMS = ("data", "tokenization", "grounding", "instructions", "model", "generation", "evaluation", "judge", "alignment")
-GROUND = {"errors", "progress", "frozen", "settings", "judge_settings", "workspace", "disk", "frames", "turns", "storage"}
+GROUND = {
+    "errors",
+    "progress",
+    "frozen",
+    "settings",
+    "judge_settings",
+    "workspace",
+    "disk",
+    "frames",
+    "turns",
+    "storage",
+    "memory",
+}
 ABOVE = {
     "pipeline",
     "workbench",

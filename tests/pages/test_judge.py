@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from backend.judge_arms import every_arms
 from backend.judge_bench import LEAST
 from backend.serving.jobs import jobs
 from backend.storage import open_store
@@ -60,7 +62,21 @@ def test_it_opens_cold_and_says_what_is_missing(opened: Opened, name: str) -> No
 def test_without_a_model_no_view_fails(opened: Opened, name: str) -> None:
     app = opened("judge", without=("model", "evaluation"), view=name)
     assert not app.exception
-    assert app.info or name == "Arms"  # result files hold arms without any model
+    assert app.info
+
+
+@pytest.fixture(autouse=True)
+def _no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The runs of the workspace alone, whatever was measured and shipped."""
+    monkeypatch.setattr("backend.judge_bench.every_arms", partial(every_arms, folder=tmp_path))
+
+
+def test_runs_of_result_files_need_no_workspace(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.judge_bench.every_arms", every_arms)  # with the shipped files
+    app = opened("judge", without=("model", "evaluation"), view="Arms")
+    assert "Arms minus their common start" in html_of(app)
+    drawn = html_of(opened("judge", view="Cost"))
+    assert "Effect against judge calls" in drawn
 
 
 @pytest.fixture(autouse=True)
