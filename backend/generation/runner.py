@@ -108,9 +108,8 @@ class Runner:
         known = self.model.known(batch, records, self.soft_tensor)
         hidden = self.model.backbone(self.model.embed(batch, known.soft, known.wish.words), mask, batch.position, cache)
         demand = dict(zip(self.model.listen.tasks, batch.said.demand[0].tolist(), strict=True))
-        pools = {
-            task: int(pool.sum()) for task, pool in (batch.said.pools[0] | {k: v[0] for k, v in records.pools.items()}).items()
-        }
+        pools = {task: int(pool.sum()) for task, pool in batch.said.pools[0].items()}
+        pools |= {task: int(own[0].sum()) for task, own in records.pools.items()}
         state = PromptState(cache, n, int(batch.position.max()) + 1, hidden[:, -1], known, demand, pools)
         self._states[key] = state
         while len(self._states) > _PROMPTS_KEPT:

@@ -81,8 +81,14 @@ class Pools:
             return {}
         heard = hear(text, self.catalogue)
         names = self._names(heard) if set(asked) & set(NAMED) else []
-        pools = {task: self._pool(task, heard, names) for task in asked}
-        return {task: pool for task, pool in pools.items() if pool is not None and pool.any()}
+        found = {task: self._pool(task, heard, names) for task in asked}
+        pools = {task: pool for task, pool in found.items() if pool is not None and pool.any()}
+        wanted = [one.name for one in heard.wanted]
+        if wanted:  # "cheese for Halloween": of what is named, what belongs to Halloween; where nothing does, what is named
+            said = self._any(wanted, as_query=True) | self._any(wanted, as_query=False)
+            both = {task: pool & said for task, pool in pools.items() if task not in NAMED}
+            pools |= {task: pool if pool.any() else said for task, pool in both.items()}
+        return pools
 
     def _names(self, heard: Heard) -> list[Name]:
         """The names that are wanted; where none is said, those that are meant."""
@@ -90,10 +96,8 @@ class Pools:
         return found if found or heard.theme else meant(heard.words, heard.left, self.catalogue)[0]
 
     def _pool(self, task: str, heard: Heard, names: list[Name]) -> np.ndarray | None:
-        if task in ("Category", "Query"):
-            return self._any(names, task == "Query")
-        if task == "Complement":
-            return self._beside(names)
+        if task in NAMED:
+            return None if not names else self._beside(names) if task == "Complement" else self._any(names, task == "Query")
         if task == "Longtail":
             return self._tail
         if task == "Budget":
@@ -101,7 +105,7 @@ class Pools:
         theme = heard.theme
         return self._themes[theme] if theme and is_season(theme) == (task == "Season") else None
 
-    def _any(self, names: list[Name], as_query: bool) -> np.ndarray | None:
+    def _any(self, names: list[Name], as_query: bool) -> np.ndarray:
         """Items that any of the names means."""
         out = np.zeros(self.n_items, bool)
         for name in names:
@@ -109,16 +113,14 @@ class Pools:
                 out[self.index.answering(name.query)] = True
             elif name.category:
                 out |= self.index.named(name.category)
-        return out if names else None
+        return out
 
-    def _beside(self, names: list[Name]) -> np.ndarray | None:
+    def _beside(self, names: list[Name]) -> np.ndarray:
         """Items that go with any that the names mean, and are of no category of theirs."""
         anchors = self._any(names, as_query=True)
-        if anchors is None:
-            return None
         rows = [self._partners[self._first[item] : self._first[item + 1], 1] for item in np.flatnonzero(anchors)]
         out = np.zeros(self.n_items, bool)
-        out[np.concatenate(rows)] = True
+        out[np.concatenate([np.zeros(0, np.int32), *rows])] = True
         category = self.index.category_of
         return out & ~np.isin(category, np.unique(category[anchors]))
 

@@ -122,6 +122,17 @@ def test_what_is_not_said_has_no_pool(pools: Pools, catalogue: Catalogue) -> Non
         pools.of("snacks under $-3", ["Budget"])
 
 
+def test_a_name_beside_another_wish_narrows_its_pool(pools: Pools, catalogue: Catalogue) -> None:
+    autumn, narrowed = pools.of("treats for the fall", ["Season"])["Season"], 0
+    for name in [name.text for name in catalogue.names if name.category]:
+        shelf = pools.of(f"something in {name}", ["Category"])["Category"]
+        own = pools.of(f"something in {name} for the fall", ["Season"])["Season"]
+        both = autumn & shelf
+        np.testing.assert_array_equal(own, both if both.any() else shelf, err_msg=name)
+        narrowed += bool(both.any()) and not both[shelf].all()
+    assert narrowed
+
+
 def test_several_names_are_all_asked_for(pools: Pools, catalogue: Catalogue) -> None:
     first, second = [name for name in catalogue.names if name.category][:2]
     one, two = (pools.of(f"something in {name.text}", ["Category"])["Category"] for name in (first, second))
