@@ -28,10 +28,9 @@ def test_a_missing_workspace_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_what_a_model_hears_is_told_apart_from_what_the_page_reads(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = {}
-    for flags in ((), ("--heard",), ("--heard", "--seen")):
+    for flags in ((), ("--heard",)):
         assert main(["--workspace", str(trained), *flags]) == 0
         told[flags] = capsys.readouterr().out
-    assert len(set(told.values())) == 3
     right = {flags: float(text.rsplit("\nall ", 1)[1].split()[0]) for flags, text in told.items()}
     assert right["--heard",] > 0.9  # chance is a quarter; .96 over the shipped catalogue
-    assert right["--heard", "--seen"] > right["--heard",], "it was fitted on these"
+    assert right["--heard",] != right[()], "two readers"
