@@ -195,7 +195,7 @@ def train(
     parts = split(dataset, settings.data)
     baskets, counted = parts.train, parts.train_events
     if settings.train.held_households:
-        fair = hold_out(dataset, parts, settings.train.held_households, settings.seed, settings.data.min_targets)
+        fair = hold_out(dataset, parts, settings.train.held_households, settings.data.min_targets)
         baskets, counted = fair.train, fair.counted
     tasks = tasks_of(workspace, dataset, counted, settings.train.tasks)
     store = load_store(workspace, dataset)

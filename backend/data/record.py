@@ -58,13 +58,14 @@ class Records:
         return current(self.dataset)
 
     @cached_property
-    def _deals(self) -> Deals:
+    def deals(self) -> Deals:
+        """The offers of every week."""
         return Deals(self.dataset)
 
     def deals_at(self, user: int, start: int) -> np.ndarray:
         """What is on offer in the week of a household's event, by the receipts of the others. Shape: (n_items,) bool"""
         first, end = np.searchsorted(self.dataset.events[c.EVENT_USER].to_numpy(), [user, user + 1])
-        return self._deals.for_others(start, slice(int(first), int(end)))
+        return self.deals.for_others(start, slice(int(first), int(end)))
 
     def of(
         self, items: np.ndarray, ages: np.ndarray, steps: np.ndarray, week: int = 0, deals: np.ndarray | None = None

@@ -17,6 +17,7 @@ from backend.data import calendar, schema
 from backend.data.schema import Dataset
 from backend.data.split import Split, with_past
 
+HELD_SEED = 7  # of the draw of households: one for all trainings, so that models of several seeds are asked the same
 WORD = "word"  # column of the examples: the occasion or season that a basket stands for
 
 
@@ -38,7 +39,7 @@ class SeasonSplit:
     examples: pd.DataFrame
 
 
-def hold_out(dataset: Dataset, parts: Split, share: float = 0.1, seed: int = 7, min_targets: int = 3) -> SeasonSplit:
+def hold_out(dataset: Dataset, parts: Split, share: float = 0.1, min_targets: int = 3) -> SeasonSplit:
     """Hold out a share of the households for all occasions and seasons of the training period.
 
     Args:
@@ -46,7 +47,7 @@ def hold_out(dataset: Dataset, parts: Split, share: float = 0.1, seed: int = 7, 
         share: of the households, between 0 and 1.
         min_targets: smallest basket that becomes an example, in distinct items.
     """
-    held = np.random.default_rng(seed).random(len(dataset.users)) < share
+    held = np.random.default_rng(HELD_SEED).random(len(dataset.users)) < share
     own = held[parts.train[schema.EVENT_USER].to_numpy()]
     mine = parts.train[own]
     fit = with_past(mine, min_targets)

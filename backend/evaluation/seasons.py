@@ -20,14 +20,14 @@ def trained_without(workspace: Workspace, dataset: Dataset, parts: Split) -> Sea
     """The households that a workspace's model was trained without; None where it knows all (`train.held_households`)."""
     own = workspace.fresh_stage("model").manifest["settings"]
     share = own["train"].get("held_households", 0.0)
-    return hold_out(dataset, parts, share, own["seed"], dataset_settings(workspace).min_targets) if share else None
+    return hold_out(dataset, parts, share, dataset_settings(workspace).min_targets) if share else None
 
 
 def season_cases(dataset: Dataset, fair: SeasonSplit, tasks: Mapping[str, Task], seed: int, held_out: bool = True) -> list[Case]:
     """Cases of the held households: a basket that stands for a season is asked by Season, one of an occasion by Holiday.
 
     Args:
-        fair: made with the share and seed that training was given (`train.held_households`).
+        fair: made with the share that training was given (`train.held_households`).
         tasks: the registry's; only "Season" and "Holiday" are asked.
         held_out: use the wordings that training does not see.
     """

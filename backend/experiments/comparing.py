@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from backend.errors import RequestError, WorkspaceError
+from backend.errors import WorkspaceError
 from backend.evaluation import OURS
 from backend.evaluation.answering import answering
 from backend.evaluation.baselines import fit
@@ -66,16 +66,10 @@ def plans(
         common: settings that all variants start from, instead of the workspace's own.
 
     Raises:
-        RequestError: an impossible setting; several seeds for a model that was trained without some households.
+        RequestError: an impossible setting.
     """
     start = common or settings_of(base)
     chosen = list(dict.fromkeys(seeds)) or [start.seed]
-    if start.train.held_households and chosen != [start.seed]:
-        raise RequestError(
-            "another seed would hold out other households",
-            "--seeds",
-            "leave --seeds out, or add --set train.held_households=0",
-        )
     out = []
     for variant in variants:
         for seed in chosen if variant.headline else chosen[:1]:

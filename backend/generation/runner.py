@@ -216,7 +216,7 @@ def item_logits(model: SigmaModel, hidden: Tensor, known: Known, tree: int, repe
 
 
 def nearness(cos: np.ndarray, known: Known, tree: int, members: np.ndarray) -> np.ndarray:
-    """Nearness of items: the mean of h's cosines and those of the names that the instruction says.
+    """Nearness of items: the mean of h's cosines, of those of the names that the instruction says, and of the pool.
 
     Shape:
         cos: (K, L) of h_k, -inf where not legal; members: (K, L) item rows, -1 padded; returns: (K, L).

@@ -4,7 +4,7 @@ Columns:
     prompt    position · kind (special|profile|history|instruction) · text · item (row or -1)
     prefixes  prefix ("a17·b3") · codes (list of int) · probability (φ) · legal (items left by the filters > 0) · kept · forced ·
               n_items (legal items inside) · level
-    subsets   prefix · item (row) · cos (nearness: the mean of the cosines of h and of the names said) · p_item (inside the prefix) ·
+    subsets   prefix · item (row) · cos (nearness: the mean of the cosines of h and of the names said, and of the pool) · p_item (inside the prefix) ·
               repeat · popularity (log priors added) · judge (s_hol, NaN where it plays no part) · score
     fused     rank · item (row) · prefix · phi · cos · p_item · score · rank_without_apf · seen (bought before)
 """

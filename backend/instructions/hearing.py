@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.data.calendar import SEASONS
 from backend.instructions.catalogue import Catalogue, Found, Name
 from backend.instructions.cues import UNSEEN
 from backend.instructions.phrases import Phrase, occasion, phrases
@@ -127,11 +126,6 @@ def meant(said: Sequence[Word], left: list[int], catalogue: Catalogue) -> tuple[
         return [whole], left[_MAX_MEANT:]
     found = {place: name for place, (name, cosine) in zip(places, nearest[2:], strict=True) if cosine >= SAME_MEANING}
     return list(dict.fromkeys(found.values())), [place for place in left if place not in found]
-
-
-def is_season(theme: str) -> bool:
-    """Whether a calendar word is a season; else it is an occasion."""
-    return theme in SEASONS
 
 
 def _blanked(text: str, spans: Sequence[Span]) -> str:

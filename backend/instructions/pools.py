@@ -20,7 +20,7 @@ from backend.data import schema as c
 from backend.data.schema import Dataset
 from backend.instructions.catalogue import Catalogue, Name
 from backend.instructions.facts import Facts
-from backend.instructions.hearing import Heard, hear, is_season, meant
+from backend.instructions.hearing import Heard, hear, meant
 from backend.instructions.index import ItemIndex
 
 NAMED = ("Category", "Query", "Complement")  # demands whose pool hangs on the names that are said
@@ -103,7 +103,7 @@ class Pools:
         if task == "Budget":
             return self._affordable(heard)
         theme = heard.theme
-        return self._themes[theme] if theme and is_season(theme) == (task == "Season") else None
+        return self._themes[theme] if theme and (theme in calendar.SEASONS) == (task == "Season") else None
 
     def _any(self, names: list[Name], as_query: bool) -> np.ndarray:
         """Items that any of the names means."""

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from backend.data.calendar import SEASONS
 from backend.instructions.catalogue import PLACEHOLDER, Catalogue, Found, Name
 from backend.instructions.cues import CUES
-from backend.instructions.hearing import hear, is_season, meant
+from backend.instructions.hearing import hear, meant
 from backend.instructions.phrases import Phrase
 from backend.instructions.prices import cut_out
 from backend.instructions.templates import sanitise, wordings
@@ -214,7 +215,7 @@ def _tasks(
             task = _asks(masked, primary, catalogue)
             asked[task] = {"category": primary.category or ""} if task == "Category" else {"query": primary.query or ""}
     if theme is not None:
-        asked["Season" if is_season(theme) else "Holiday"] = {"season" if is_season(theme) else "holiday": theme}
+        asked["Season" if theme in SEASONS else "Holiday"] = {"season" if theme in SEASONS else "holiday": theme}
     if free not in ("JustForYou", "Budget"):
         asked[free] = {}
     if deals:

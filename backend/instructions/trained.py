@@ -28,7 +28,8 @@ def trained_tasks(workspace: Workspace) -> tuple[str, ...]:
 
 
 def further_examples(workspace: Workspace) -> list[str]:
-    """An instruction of each task that the model was trained on and that takes no name of the catalogue."""
+    """An instruction of each task that the model was trained on beyond the first four, whose examples take names of the catalogue
+    (`Lookup.suggestions`)."""
     names = trained_tasks(workspace)
     return [task.example for task in task_classes() if task.name in names and issubclass(task, CountedTask)]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from backend.data import calendar
 from backend.data import schema as c
-from backend.data.deals import DAYS, Deals
+from backend.data.deals import DAYS
 from backend.data.naming import PRIVATE
 from backend.data.record import OWN, Records
 from backend.data.schema import Dataset
@@ -59,7 +59,7 @@ class Evidence:
         lines = dataset.events.loc[np.asarray(events)]
         item = lines[c.EVENT_ITEM].to_numpy()
         self.popular = np.log1p(np.bincount(item, minlength=dataset.n_items))
-        self.deals, self.records = Deals(dataset), Records(dataset)
+        self.records = Records(dataset)
         day = lines[c.TIME].to_numpy("datetime64[D]")
         self.first_day = (
             dataset.events[c.TIME].to_numpy("datetime64[D]").min() if len(dataset.events) else np.datetime64("2000-01-01")
@@ -105,7 +105,7 @@ class Evidence:
             out[:, 11] = self.text[items] @ self.occasions[word]
         out[:, 14] = self._alike_of(situation)[category]
         week = int((situation.day - self.first_day).astype(int)) // DAYS
-        out[:, 15] = self.deals.on_deal(week - 1)[items]  # last week's offers; this week's are not over
+        out[:, 15] = self.records.deals.on_deal(week - 1)[items]  # last week's offers; this week's are not over
         return out
 
     def _alike_of(self, situation: Situation) -> Floats:

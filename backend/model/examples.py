@@ -100,7 +100,6 @@ class Sampler:
         self.user = baskets["user"].to_numpy(np.int64)
         self.start = baskets["start"].to_numpy(np.int64)
         self.stop = baskets["stop"].to_numpy(np.int64)
-        self._offers = any(task.name == "Deals" for task in tasks)
         self.tasks, self.model, self.settings, self.train, self.seed = list(tasks), model, settings, train, seed
 
     def __len__(self) -> int:
@@ -141,8 +140,7 @@ class Sampler:
             keep = np.isin(items, history.items)
             items, ages, steps = items[keep], ages[keep], steps[keep]
         week = self.model.store.trend.row(float(self.histories.days[start]))
-        deals = self.records.deals_at(user, start) if self._offers else None
-        return Plan(profile, history, branches, self.records.of(items, ages, steps, week, deals))
+        return Plan(profile, history, branches, self.records.of(items, ages, steps, week, self.records.deals_at(user, start)))
 
     def sample(self, plan: Plan) -> Sample:
         """The tree of a plan."""

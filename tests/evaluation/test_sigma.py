@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from backend.data.deals import Deals
 from backend.data.history import distinct
 from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.evaluation.cases import build_cases
-from backend.evaluation.components import compute
+from backend.evaluation.components import compute, record_of
 from backend.evaluation.sigma import SigmaRecommender
 from backend.generation.generator import Generator
 from backend.generation.shopper import Shopper
@@ -17,6 +20,18 @@ from backend.instructions.tasks import registry
 from backend.settings import DataSettings, FusionSettings
 from tests.judged import FakeJudge
 from tests.small import small_model
+
+
+def test_a_case_knows_the_offers_of_its_week(tiny_dataset: Dataset) -> None:
+    half = np.arange(len(tiny_dataset.events)) % 2
+    dataset = replace(tiny_dataset, events=tiny_dataset.events.assign(discount=half * 0.5))
+    generator = Generator(small_model(dataset), dataset)
+    for case in build_cases(dataset, split(dataset, DataSettings()).test.head(8), registry(dataset), seed=3):
+        own = slice(*np.searchsorted(dataset.events["user"].to_numpy(), [case.user, case.user + 1]).tolist())
+        offered = record_of(generator, case).deals
+        assert offered is not None
+        assert np.array_equal(offered, Deals(dataset).for_others(case.start, own))
+
 
 ALL = {"beams": 64, "per_prefix": 200, "top": 10}
 SETTINGS = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -192,6 +193,15 @@ def test_a_trace_tells_the_demand_that_was_heard(generator: Generator) -> None:
     heard = generator.model.listen([trace.request["reading"]["instruction"]]).demand[0].tolist()
     assert trace.demand == pytest.approx(dict(zip(generator.model.listen.tasks, heard, strict=True)))
     assert json.loads(trace.to_json())["demand"] == pytest.approx(trace.demand)
+
+
+def test_other_offers_are_another_state(generator: Generator) -> None:
+    shopper = generator.shoppers.resolve(ASKED)
+    record = generator.records.of(shopper.items, shopper.days, shopper.steps, deals=generator.records.deals_now)
+    tokens = generator.runner.tokens(shopper, "whatever is on offer")
+    state = generator.runner.prompt_state(tokens, record)
+    assert generator.runner.prompt_state(tokens, record) is state
+    assert generator.runner.prompt_state(tokens, replace(record, deals=~generator.records.deals_now)) is not state
 
 
 def test_a_trace_tells_how_many_items_belong_to_what_is_asked(generator: Generator) -> None:

@@ -191,6 +191,25 @@ def test_the_record_of_a_sample_is_the_households_own(tiny_dataset: Dataset) -> 
             assert set(plan.record.items.tolist()) == set(before.tolist())
 
 
+def test_a_sample_knows_the_offers_of_its_week(tiny_dataset: Dataset) -> None:
+    events = tiny_dataset.events
+    cut = np.random.default_rng(1).random((60, tiny_dataset.n_items)) < 0.4
+    week = (events["time"].dt.normalize() - events["time"].min().normalize()).dt.days.to_numpy() // 7
+    dataset = replace(tiny_dataset, events=events.assign(discount=np.where(cut[week, events["item"]], 0.5, 0.0)))
+    sampler = sampler_of(dataset, small_model(dataset))
+    seen = 0
+    for number in range(20):
+        user, start = int(sampler.user[number]), int(sampler.start[number])
+        others = dataset.events[(week == week[start]) & (events["user"] != user).to_numpy()]
+        lines = others.groupby("item")["discount"].agg(["size", lambda own: (own > 0).sum()])
+        expected = lines.index[(lines["size"] >= 3) & (lines.iloc[:, 1] * 2 >= lines["size"])]
+        offered = sampler.plan(number).record.deals
+        assert offered is not None
+        assert np.flatnonzero(offered).tolist() == expected.tolist()
+        seen += len(expected)
+    assert seen
+
+
 def test_where_many_tasks_have_a_label_some_are_drawn(tiny_dataset: Dataset) -> None:
     model = small_model(tiny_dataset)
     whole, some = sampler_of(tiny_dataset, model), sampler_of(tiny_dataset, model, branches=2)

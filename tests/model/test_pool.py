@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from backend.data.schema import Dataset
 from backend.model.instruction import Said, pool_of
+from tests.small import small_model
 
 TASKS = ("JustForYou", "Category", "Replenish", "Deals")
 
@@ -29,6 +31,24 @@ def test_a_mixture_of_pools_household_by_household() -> None:
         [0.8, 1.0, 0.8, 1.0],  # no name was said, and nothing is due: neither holds anything against an item
     ]
     torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_in_training_some_pools_are_not_heard(tiny_dataset: Dataset) -> None:
+    model = small_model(tiny_dataset)
+    n, none = 600, torch.zeros(600, tiny_dataset.n_items)
+    heard = model.listen([f"number {number}" for number in range(n)], torch.eye(4)[:1].expand(n, -1))
+
+    def silent(training: bool) -> float:
+        """Share of the instructions to which no item is out of the pool."""
+        model.instruction.train(training)
+        torch.manual_seed(0)
+        wish = model.instruction(
+            heard, model.fuse, model._names[:0], model._name_of, none
+        )  # no names: what is left is the pool's
+        return float((wish.named > 0).all(1).float().mean())
+
+    assert silent(training=False) == 0.0
+    assert 0.15 < silent(training=True) < 0.25
 
 
 def test_no_instructions() -> None:

@@ -57,6 +57,13 @@ def trained(
     return {name: value.clone() for name, value in trainable_state(model).items()}, steps, result
 
 
+def test_freed_memory_is_given_back_as_it_goes(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[int] = []
+    monkeypatch.setattr("backend.model.training.give_back_free_memory", lambda: times.append(1))
+    assert len(trained(tiny_dataset)[1]) == 16
+    assert len(times) == 2, "after ten steps, and at the end"
+
+
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
