@@ -153,7 +153,7 @@ def strips(rows: pd.DataFrame, subsets: pd.DataFrame, listed: pd.DataFrame, titl
     low, high = float(frame["cos"].min()), float(frame["cos"].max())
     pad = 0.06 * (high - low) + 0.01
     layout = _layout(len(rows))
-    layout["xaxis"] = {"range": [low - pad, high + pad], "title": {"text": "nearness (cosine) →", "font": {"size": 11}}, "fixedrange": True,
+    layout["xaxis"] = {"range": [low - pad, high + pad], "title": {"text": "nearness →", "font": {"size": 11}}, "fixedrange": True,
                        "showgrid": False, "zeroline": False, "tickfont": {"size": 10}, "domain": [0.1, 1]}  # fmt: skip
     layout["yaxis"] |= {"visible": True, "tickmode": "array", "tickvals": kept["row"], "ticktext": kept["prefix"],
                         "tickfont": {"size": 10}, "gridcolor": HAIR, "zeroline": False}  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,7 @@ MARKS = {  # family → colour, shape, name in the legend
 }
 VERDICTS = {"ahead": (GOOD, "triangle-up", "▲"), "behind": (BAD, "triangle-down", "▼"), "level": (GREY, "circle", "≈")}
 ROW, TOP = 23, 46
+BESIDE, _BETWEEN = 6, 84  # panels in a line at most; pixels between two lines, for ticks and headings
 
 
 def whiskers(frame: pd.DataFrame) -> go.Figure:
@@ -159,36 +161,33 @@ def _dots(
 
 
 def _panels(traces: list[dict[str, Any]], rows: Sequence[str], titles: Sequence[str], zero: bool) -> go.Figure:
+    grid = panel_grid(len(titles), ROW * max(len(rows), 3))
     layout: dict[str, Any] = {
-        "height": ROW * max(len(rows), 3) + TOP + 74,
+        "height": grid.height + TOP + 74,
         "margin": {"l": 8, "r": 10, "t": TOP, "b": 74},
         "hovermode": "closest",
         "legend": {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
-        "annotations": panel_heads(titles, 1.0),
-        "yaxis": {
-            "tickmode": "array",
-            "tickvals": list(range(len(rows))),
-            "ticktext": list(rows),
-            "range": [len(rows) - 0.4, -0.6],
-            "gridcolor": HAIR,
-            "zeroline": False,
-            "automargin": True,
-            "fixedrange": True,
-        },
     }
-    for number, domain in enumerate(panel_domains(len(titles))):
-        layout[f"xaxis{number + 1}"] = {
-            "domain": domain,
-            "fixedrange": True,
-            "gridcolor": HAIR,
-            "nticks": 4,
-            "anchor": "y",
-            "tickfont": {"size": 10},
-            "zeroline": zero,
-            "zerolinecolor": "rgba(128,132,140,0.9)",
-            "zerolinewidth": 1.5,
-        }
-    return go.Figure({"data": traces, "layout": layout})
+    yaxis = {
+        "tickmode": "array",
+        "tickvals": list(range(len(rows))),
+        "ticktext": list(rows),
+        "range": [len(rows) - 0.4, -0.6],
+        "gridcolor": HAIR,
+        "zeroline": False,
+        "automargin": True,
+        "fixedrange": True,
+    }
+    xaxis = {
+        "fixedrange": True,
+        "gridcolor": HAIR,
+        "nticks": 4,
+        "tickfont": {"size": 10},
+        "zeroline": zero,
+        "zerolinecolor": "rgba(128,132,140,0.9)",
+        "zerolinewidth": 1.5,
+    }
+    return in_panels(traces, titles, grid, layout, xaxis, yaxis)
 
 
 def panel_titles(frame: pd.DataFrame, panels: Sequence[str]) -> list[str]:
@@ -197,27 +196,71 @@ def panel_titles(frame: pd.DataFrame, panels: Sequence[str]) -> list[str]:
     return [f"<b>{short(name, 30).replace(', ', '<br>')}</b><br>n = {int(most[name]):,}" for name in panels]
 
 
-def panel_heads(titles: Sequence[str], y: float) -> list[dict[str, Any]]:
-    """Headings above panels."""
-    return [
+@dataclass(frozen=True)
+class Grid:
+    """Where panels lie: x and y of each in shares of the plot, the line that it stands in, and the height of the plot in pixels."""
+
+    x: list[list[float]]
+    y: list[list[float]]
+    line: list[int]
+    height: int
+
+
+def panel_grid(count: int, height: int, gap: float = 0.025) -> Grid:
+    """Panels of one size, at most `BESIDE` in a line and as many in each as it takes to fill the last.
+
+    Args:
+        height: of a panel, in pixels.
+        gap: between two panels of a line, as a share of the width.
+    """
+    lines = math.ceil(max(count, 1) / BESIDE)
+    columns = math.ceil(max(count, 1) / lines)
+    width, whole = (1 - gap * (columns - 1)) / columns, lines * height + (lines - 1) * _BETWEEN
+    x, y, line = [], [], []
+    for number in range(count):
+        row, column = divmod(number, columns)
+        top = 1 - row * (height + _BETWEEN) / whole
+        x.append([column * (width + gap), column * (width + gap) + width])
+        y.append([max(top - height / whole, 0.0), top])
+        line.append(row)
+    return Grid(x, y, line, whole)
+
+
+def in_panels(
+    traces: list[dict[str, Any]],
+    titles: Sequence[str],
+    grid: Grid,
+    layout: dict[str, Any],
+    xaxis: dict[str, Any],
+    yaxis: dict[str, Any],
+) -> go.Figure:
+    """A figure of panels; each trace names its panel as its x axis, and panels of a line share the y axis.
+
+    Args:
+        titles: above the panels.
+        xaxis, yaxis: what all axes of a kind have in common.
+    """
+    axes: dict[str, Any] = {}
+    for number, line in enumerate(grid.line):
+        axes[f"xaxis{number + 1}"] = {**xaxis, "domain": grid.x[number], "anchor": f"y{line + 1}"}
+        same = {} if line == 0 else {"matches": "y"}
+        axes.setdefault(f"yaxis{line + 1}", {**yaxis, **same, "domain": grid.y[number], "anchor": f"x{number + 1}"})
+    for trace in traces:
+        trace["yaxis"] = f"y{grid.line[int(trace['xaxis'][1:]) - 1] + 1}"
+    heads = [
         {
             "text": text,
-            "x": sum(domain) / 2,
-            "y": y,
+            "x": sum(x) / 2,
+            "y": y[1],
             "xref": "paper",
             "yref": "paper",
             "yanchor": "bottom",
             "showarrow": False,
             "font": {"size": 11},
         }
-        for text, domain in zip(titles, panel_domains(len(titles)), strict=True)
+        for text, x, y in zip(titles, grid.x, grid.y, strict=True)
     ]
-
-
-def panel_domains(count: int, gap: float = 0.025) -> list[list[float]]:
-    """Where `count` panels of one width lie beside each other."""
-    width = (1 - gap * (count - 1)) / max(count, 1)
-    return [[number * (width + gap), number * (width + gap) + width] for number in range(count)]
+    return go.Figure({"data": traces, "layout": {**layout, **axes, "annotations": heads}})
 
 
 def bar_layout(labels: Sequence[str], unit: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from backend.figures import ACCENT, GREY, HAIR, PALETTE, short, three
-from backend.figures_evidence import bar_layout, error_bar, interval_text, panel_domains, panel_heads, panel_titles
+from backend.figures_evidence import bar_layout, error_bar, in_panels, interval_text, panel_grid, panel_titles
 from backend.frames import records
 
 
@@ -123,32 +123,29 @@ def by_activity(frame: pd.DataFrame, metric: str, shown: Sequence[str]) -> go.Fi
                     "error_y": error_bar(own["mean"], own["low"], own["high"], colour),
                 }
             )
+    grid = panel_grid(len(panels), 236)
     layout: dict[str, Any] = {
-        "height": 360,
+        "height": grid.height + 124,
         "margin": {"l": 8, "r": 8, "t": 60, "b": 64},
         "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -0.16},
-        "annotations": panel_heads(panel_titles(frame, panels), 1.0),
-        "yaxis": {
-            "title": {"text": metric, "font": {"size": 11}},
-            "rangemode": "tozero",
-            "gridcolor": HAIR,
-            "fixedrange": True,
-            "automargin": True,
-        },
+        "legend": {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
     }
-    for number, domain in enumerate(panel_domains(len(panels))):
-        layout[f"xaxis{number + 1}"] = {
-            "domain": domain,
-            "tickmode": "array",
-            "tickvals": list(range(len(slices))),
-            "ticktext": slices,
-            "range": [-0.5, len(slices) - 0.5],
-            "fixedrange": True,
-            "showgrid": False,
-            "anchor": "y",
-        }
-    return go.Figure({"data": traces, "layout": layout})
+    yaxis = {
+        "title": {"text": metric, "font": {"size": 11}},
+        "rangemode": "tozero",
+        "gridcolor": HAIR,
+        "fixedrange": True,
+        "automargin": True,
+    }
+    xaxis = {
+        "tickmode": "array",
+        "tickvals": list(range(len(slices))),
+        "ticktext": slices,
+        "range": [-0.5, len(slices) - 0.5],
+        "fixedrange": True,
+        "showgrid": False,
+    }
+    return in_panels(traces, panel_titles(frame, panels), grid, layout, xaxis, yaxis)
 
 
 def beside(frame: pd.DataFrame) -> go.Figure:

@@ -22,6 +22,7 @@ SETTINGS = DataSettings(min_users=1)
 def test_held_households_are_nowhere_in_training(tiny_dataset: Dataset) -> None:
     parts = split(tiny_dataset, SETTINGS)
     fair = hold_out(tiny_dataset, parts, share=0.3)
+    assert np.array_equal(fair.held, hold_out(tiny_dataset, parts, share=0.3).held), "whatever else is drawn"
     held = set(np.flatnonzero(fair.held))
     assert 0 < len(held) < len(tiny_dataset.users)
     assert not held & set(fair.train["user"])

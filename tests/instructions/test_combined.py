@@ -11,7 +11,7 @@ import pytest
 from backend.data.schema import Dataset
 from backend.instructions import catalogue as catalogues
 from backend.instructions import reading
-from backend.instructions.catalogue import TASKS, Catalogue, prepare
+from backend.instructions.catalogue import TASKS, Catalogue, Name, prepare
 from backend.instructions.measure import Share, check, combined, confusion
 from backend.instructions.reading import read
 from backend.instructions.tasks import task_classes
@@ -66,8 +66,16 @@ def test_the_model_is_told_what_it_was_trained_to_hear(catalogue: Catalogue, eve
     assert read(text, every).instruction == "frozen pizza"  # neither the price nor the offer is what is asked for, beside a shelf
     assert read("anything on sale", every).instruction == "anything on sale"
     assert read("under $5", every).instruction == "under $5"
+    assert read("anything under $5", every).instruction == "anything under $5"
     assert read("under $5", every).tasks == ("Budget",)
     assert dict(read("under $5", every).slots) == {"price": "$5"}
+
+
+def test_a_name_inside_an_offer_is_none(every: Catalogue) -> None:
+    shelves = Catalogue([Name("Sale"), Name("Breads", "bread")], every.encode, tasks=every.tasks)
+    reading = read("bread on sale", shelves)
+    assert reading.names == ("Breads",)
+    assert reading.deals
 
 
 def test_tasks_combine_and_only_trained_ones_are_named(catalogue: Catalogue, every: Catalogue) -> None:
