@@ -254,6 +254,7 @@ def in_panels(
             "y": y[1],
             "xref": "paper",
             "yref": "paper",
+            "xanchor": "center",
             "yanchor": "bottom",
             "showarrow": False,
             "font": {"size": 11},

@@ -47,8 +47,7 @@ def test_each_mark_stands_in_its_tasks_panel() -> None:
     for figure in (whiskers(frame[frame["activity"] == "low"]), by_activity(frame, "HR@10", ["SIGMA", "popularity"])):
         layout = figure.to_dict()["layout"]
         assert [note["text"].startswith(f"<b>task {number}<") for number, note in enumerate(layout["annotations"])] == [True] * 12
-        for trace in figure.to_dict()["data"]:
-            number = int(trace["xaxis"][1:] or 1)  # plotly writes "x" for the first
-            assert layout[f"xaxis{number if number > 1 else ''}"]["anchor"] == trace["yaxis"] == ("y" if number <= 6 else "y2")
-            value = list(trace["x"] if trace["mode"] == "markers" else trace["y"])[0]
-            assert value == pytest.approx((number - 1) / 20)
+        for trace in figure.data:
+            number = int(trace.xaxis[1:] or 1)  # plotly writes "x" for the first
+            assert layout[f"xaxis{number if number > 1 else ''}"]["anchor"] == trace.yaxis == ("y" if number <= 6 else "y2")
+            assert (trace.x if trace.mode == "markers" else trace.y)[0] == pytest.approx((number - 1) / 20)
