@@ -20,6 +20,7 @@ NAMES: Mapping[str, tuple[str, str]] = {  # metric → its name with {n} for the
 BETTER, WORSE = "#14866d", "#c4432b"
 _COLUMNS, _ROW, _HEAD = 2, 26, 54
 _SIDES = ((0.01, 0.485), (0.515, 1.0))  # of the columns, shares of the width; the names of the parts stand before the first
+_LETTER = 5.5  # pixels of a name's letter, at its size, with room
 
 
 def name_of(metric: str, n: int) -> str:
@@ -40,7 +41,8 @@ def multiples(frame: pd.DataFrame, parts: Sequence[str], metrics: Sequence[str],
     """One small chart a metric, a bar a part: the setting in the accent, the reference as a grey outline, 95 % intervals as whiskers.
 
     All of them lie on one pair of axes (across: shares of the width, down: pixels) and are few traces, not a subplot and two traces a metric:
-    the figure is drawn anew at every move of a knob, and both making and drawing it cost by the object, not by the bar.
+    the figure is drawn anew at every move of a knob, and both making and drawing it cost by the object, not by the bar. The names are words of
+    a trace too: as ticks of an axis whose margin follows them they took two fifths of the browser's time.
 
     Args:
         frame: `FusionLab.compare`.
@@ -52,7 +54,7 @@ def multiples(frame: pd.DataFrame, parts: Sequence[str], metrics: Sequence[str],
     height = math.ceil(len(metrics) / _COLUMNS) * step
     bars: list[dict[str, Any]] = []
     heads: list[tuple[float, float, str]] = []
-    names: dict[float, str] = {}
+    names: list[tuple[float, float, str]] = []
     for index, metric in enumerate(metrics):
         row, column = divmod(index, _COLUMNS)
         left, right = _SIDES[column]
@@ -65,16 +67,16 @@ def multiples(frame: pd.DataFrame, parts: Sequence[str], metrics: Sequence[str],
         for place, part in enumerate(parts):
             y = row * step + 29 + _ROW * (place + 0.5)
             if column == 0:
-                names[y] = short(part, 21)
+                names.append((0.0, y, short(part, 21)))
             if (line := lines.get((str(part), metric))) is not None:
                 bars.append(_bar(str(part), metric, n, line, left, right, unit) | {"y": y})
     layout = {
-        "height": height + 8, "margin": {"l": 4, "r": 4, "t": 4, "b": 4}, "showlegend": False, "barmode": "overlay", "dragmode": False,
-        "hovermode": "closest", "xaxis": {"range": [0, 1], "visible": False, "fixedrange": True},
-        "yaxis": {"range": [height, 0], "fixedrange": True, "zeroline": False, "showgrid": False, "tickmode": "array", "tickvals": list(names),
-                  "ticktext": list(names.values()), "tickfont": {"size": 10.5}, "automargin": True},
+        "height": height + 8, "margin": {"l": 8 + _LETTER * max((len(name) for *_, name in names), default=0), "r": 4, "t": 4, "b": 4},
+        "showlegend": False, "barmode": "overlay", "dragmode": False, "hovermode": "closest",
+        "xaxis": {"range": [0, 1], "visible": False, "fixedrange": True},
+        "yaxis": {"range": [height, 0], "visible": False, "fixedrange": True},
     }  # fmt: skip
-    return go.Figure({"data": [*_bars(bars), *_words(bars, heads)], "layout": layout})
+    return go.Figure({"data": [*_bars(bars), *_words(bars, heads, names)], "layout": layout})
 
 
 def _bar(part: str, metric: str, n: int, line: Mapping[str, Any], left: float, right: float, unit: float) -> dict[str, Any]:
@@ -109,11 +111,14 @@ def _bars(bars: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _words(bars: Sequence[Mapping[str, Any]], heads: Sequence[tuple[float, float, str]]) -> list[dict[str, Any]]:
-    """Names of the metrics, and value with difference at the end of each bar's line."""
+_Words = Sequence[tuple[float, float, str]]  # across, down, the words
+
+
+def _words(bars: Sequence[Mapping[str, Any]], heads: _Words, names: _Words) -> list[dict[str, Any]]:
+    """Names of the metrics, of the parts before the first column, and value with difference at the end of each bar's line."""
     values = [(bar["right"], bar["y"], bar["text"]) for bar in bars]
     out: list[dict[str, Any]] = []
-    for words, at, size in ((heads, "middle right", 12), (values, "middle left", 10.5)):
+    for words, at, size in ((heads, "middle right", 12), (names, "middle left", 10.5), (values, "middle left", 10.5)):
         out.append({"type": "scatter", "mode": "text", "x": [word[0] for word in words], "y": [word[1] for word in words],
                     "text": [word[2] for word in words], "textposition": at, "textfont": {"size": size}, "hoverinfo": "skip",
                     "cliponaxis": False})  # fmt: skip
@@ -162,11 +167,12 @@ def tradeoff(points: pd.DataFrame, x: str, y: str) -> go.Figure:
         traces.append({"type": "scatter", "x": own["x"], "y": own["y"], "mode": mode, "name": name, "marker": marker, "line": line,
                        "customdata": own["setting"], "hovertext": own["label"], "hoverinfo": "text", "cliponaxis": False,
                        "selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}})  # fmt: skip
-    axis = {"gridcolor": HAIR, "zeroline": False, "fixedrange": True, "tickfont": {"size": 10}}
+    axis = {"gridcolor": HAIR, "zeroline": False, "fixedrange": True, "tickfont": {"size": 10}, "nticks": 6}
     layout = {
-        "height": 470, "margin": {"l": 8, "r": 12, "t": 8, "b": 8}, "dragmode": False, "hovermode": "closest", "clickmode": "event+select",
-        "legend": {"orientation": "h", "y": -0.2, "x": 0, "font": {"size": 11}},
-        "xaxis": {**axis, "title": {"text": short(x, 46), "font": {"size": 11}}, "automargin": True},
-        "yaxis": {**axis, "title": {"text": short(y, 46), "font": {"size": 11}}, "automargin": True},
+        "height": 470, "margin": {"l": 58, "r": 12, "t": 8, "b": 104, "autoexpand": False},  # fixed: measuring words is what drawing costs most
+        "dragmode": False, "hovermode": "closest", "clickmode": "event+select",
+        "legend": {"orientation": "h", "y": -0.14, "yanchor": "top", "x": 0, "font": {"size": 11}},
+        "xaxis": {**axis, "title": {"text": short(x, 46), "font": {"size": 11}, "standoff": 6}},
+        "yaxis": {**axis, "title": {"text": short(y, 46), "font": {"size": 11}, "standoff": 4}},
     }  # fmt: skip
     return go.Figure({"data": traces, "layout": layout})

@@ -47,7 +47,7 @@ class LanguageSettings(Frozen):
     optimised_lr: float = Field(2e-4, gt=0)
     clip: float = Field(0.2, gt=0)  # ε of the objective
     kl: float = Field(0.02, ge=0)  # β: pull towards what SFT made
-    bf16: bool = True  # autocast to bfloat16
+    bf16: bool = True  # autocast to bfloat16, where the processor is faster in it
     checkpoint_steps: int = Field(10, ge=1)  # a kill loses at most this many steps
 
 

@@ -255,6 +255,7 @@ def write_trained(stage: StageWriter, model: nn.Module, result: TrainingResult, 
         "trained_parameters": sum(value.numel() for value in state.values()),
         "parameters": sum(value.numel() for value in model.parameters()),
         "contexts": contexts,
+        "bf16": result.bf16,
         "curve": [[step, *(round(loss, 4) for loss in losses)] for step, *losses, _ in result.curve][
             :: max(1, len(result.curve) // 200)
         ],

@@ -101,7 +101,7 @@ class TrainSettings(Frozen):
     weight_decay: float = 0.05
     dropout: float = 0.1
     dense: bool = False  # ours: L_NTP and L_ID at every history position too
-    bf16: bool = True  # autocast to bfloat16
+    bf16: bool = True  # autocast to bfloat16, where the processor is faster in it
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
 
 
@@ -133,7 +133,7 @@ class JdSettings(Frozen):
     lr: float = 3e-3  # peak learning rate of AdamW
     warmup: float = 0.05  # share of the steps with rising learning rate
     weight_decay: float = 0.01
-    bf16: bool = False  # autocast to bfloat16
+    bf16: bool = False  # autocast to bfloat16, where the processor is faster in it
     checkpoint_steps: int = Field(100, ge=1)  # a kill loses at most this many steps
     beams: int = Field(20, ge=1, le=4096)  # beams of the search, 20 in the article
     normaliser: Literal["full", "legal"] = "full"  # over what a step's probabilities sum up to one

@@ -76,6 +76,7 @@ class Workbench:
         self._lab_lock = threading.Lock()
         self._sids: Sids | None = None
         self._tables: tuple[int, dict[str, pd.DataFrame]] = (0, {})
+        self._fusion: tuple[int, FusionSettings] = (0, FusionSettings())
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Workbench:
@@ -161,8 +162,15 @@ class Workbench:
 
     def fusion(self) -> FusionSettings:
         """The fusion that the evaluation chose on validation, or the defaults where nothing was evaluated."""
-        if not self.workspace.has("evaluation"):
+        try:
+            written = (self.workspace.path / "evaluation" / "manifest.json").stat().st_mtime_ns
+        except OSError:
             return FusionSettings()
+        if self._fusion[0] != written:  # a page asks at every move of a knob; read once, until it is evaluated again
+            self._fusion = (written, self._chosen())
+        return self._fusion[1]
+
+    def _chosen(self) -> FusionSettings:
         try:
             return FusionSettings(**{**self.workspace.stage("evaluation").json("fusion")["best"], "top": FusionSettings().top})
         except (ValidationError, KeyError, TypeError, WorkspaceError):

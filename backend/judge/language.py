@@ -24,6 +24,7 @@ from backend.judge.wording import QUESTIONS, Wording, clause
 from backend.judge_settings import LanguageSettings
 from backend.model.backbones import load_backbone
 from backend.model.training import trainable_state
+from backend.precision import bf16_pays
 from backend.settings import ModelSettings
 
 ITEMS = 16  # of a tree
@@ -126,7 +127,7 @@ class LanguageJudge:
     def chances(self, tree: Tree) -> Floats:
         """Probability of every level. Shape: returns (items, aspects, LEVELS)."""
         self.model.eval()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.model.settings.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.model.settings.bf16 and bf16_pays()):
             logits = self.model(tree)
         found: Floats = logits.softmax(-1).numpy()
         return found

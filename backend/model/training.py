@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from backend.disk import disk_error
 from backend.memory import give_back_free_memory
 from backend.model.batch import Losses
+from backend.precision import bf16_pays
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import TrainSettings
 
@@ -50,11 +51,12 @@ class Samples(Protocol):
 @dataclass
 class TrainingResult:
     """What the loop did: steps, seconds (over all sessions), and the curve (step, L_NTP, L_ID, learning rate); other recipes have losses
-    of other names there."""
+    of other names there; whether it was computed in bfloat16."""
 
     steps: int
     seconds: float
     curve: list[tuple[int, float, float, float]]
+    bf16: bool = False
 
 
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
@@ -93,7 +95,8 @@ def train_model(
         Cancelled: asked to stop; the checkpoint holds all finished steps.
     """
     torch.manual_seed(seed)
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())  # a precision given here would hold for the whole process
+    bf16 = settings.bf16 and bf16_pays()
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     small = {
         name for name in parameters if name.startswith("priors.") or name == "instruction.gates"
@@ -147,7 +150,7 @@ def train_model(
             group["lr"] = rate * group["speed"]
         torch.manual_seed(seed * 1_000_003 + step)  # dropout depends on the step alone
         batch, targets = sampler.batch(numbers, epoch)
-        with accelerator.autocast():
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bf16):
             losses: Losses = model.losses(batch, targets)
         accelerator.backward(losses.total)
         nn.utils.clip_grad_norm_(parameters.values(), 1.0)
@@ -168,7 +171,7 @@ def train_model(
             on_step(step)
     save()
     model.eval()
-    return TrainingResult(step, spent + time.perf_counter() - began, curve)
+    return TrainingResult(step, spent + time.perf_counter() - began, curve, bf16)
 
 
 def _save(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, header: dict[str, float]) -> None:

@@ -24,10 +24,14 @@ TERMS = {"prefix": "prefix φ", "cosine": "cosine", "repeat": "repeat", "popular
 
 
 def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores) -> None:
-    """Draw the choice of an example, the aligned lists and the table of reasons."""
-    with st.container(border=True, key="lab-examples"):
+    """Draw the choice of an example, the aligned lists and the table of reasons; a fifth of a move's time, so only while it is open."""
+    linked = any(st.session_state.get(f"lab-{name}") for name in ("of", "chosen"))  # a link to an example opens it
+    frame = st.expander("**Why did this example move?** One list before and after, and the term that moved each item", expanded=linked,
+                        icon=":material/swap_vert:", key="lab-examples", on_change="rerun")  # fmt: skip
+    if not frame.open:
+        return
+    with frame:
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.html("<b>Why did this example move?</b>", width="content")
             parts, of = list(lab.parts), st.session_state.get("lab-of")
             st.session_state["lab-example-part"] = of if of in parts else parts[0]
             part = str(st.selectbox("Task of the example", parts, key="lab-example-part", width=220, on_change=_choose,

@@ -6,6 +6,7 @@ Writes `assets/results/redraw.json`, which the README and the Evidence page show
   metrics is another one and nothing of it changes any more, trade-off and example lists included.
 - Three parts, told apart inside the page, so that the driver's own messages do not count: until the message leaves the browser, until the last
   answer is there (`server`: the script's run and the way there and back), until the last change is painted. They add up.
+- `chart` is the chart of all metrics alone: what one watches while moving a slider is there by then, the rest of the page follows.
 - Every move is to a value that was not seen before: nothing is answered from what the lab keeps.
 - The examples are those that the cache folder keeps; where it keeps none, the page prepares the usual number first, which takes minutes.
 - The load of the machine before and after stands beside the figures: a busy machine's are not the page's.
@@ -39,7 +40,7 @@ PARTS = ("sent", "server", "browser")
 
 # every connection of the page is listened to from its first message on; a change counts when its frame is painted
 LISTEN = """(() => {
-  const marks = window.redraw = {began: null, sent: null, heard: 0, changed: 0};
+  const marks = window.redraw = {began: null, sent: null, heard: 0, changed: 0, chart: 0};
   const send = WebSocket.prototype.send;
   WebSocket.prototype.send = function (data) {
     if (marks.began !== null && marks.sent === null) marks.sent = performance.now();
@@ -51,10 +52,12 @@ LISTEN = """(() => {
     return socket;
   }});
   addEventListener('keydown', event => {
-    if (event.key.startsWith('Arrow')) Object.assign(marks, {began: performance.now(), sent: null, heard: 0, changed: 0});
+    if (event.key.startsWith('Arrow')) Object.assign(marks, {began: performance.now(), sent: null, heard: 0, changed: 0, chart: 0});
   }, {capture: true});
-  new MutationObserver(() => requestAnimationFrame(() => { marks.changed = performance.now(); }))
-    .observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+  new MutationObserver(changes => {
+    const drawn = changes.some(change => change.target.closest?.('.st-key-multiples svg'));
+    requestAnimationFrame(() => { marks.changed = performance.now(); if (drawn) marks.chart = marks.changed; });
+  }).observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
 })()"""
 STILL = """quiet => {
   const marks = window.redraw, last = Math.max(marks.heard, marks.changed);
@@ -77,7 +80,11 @@ def move(page: Any, key: str) -> dict[str, float]:
         raise RuntimeError("a key was pressed on the slider and the page is as it was")
     end = max(marks["changed"], marks["heard"])
     times = (marks["began"], marks["sent"], marks["heard"], end)
-    return {"whole": end - times[0], **{part: times[place + 1] - times[place] for place, part in enumerate(PARTS)}}
+    return {
+        "whole": end - times[0],
+        "chart": marks["chart"] - times[0],
+        **{part: times[place + 1] - times[place] for place, part in enumerate(PARTS)},
+    }
 
 
 def moves(page: Any, slider: str, count: int = MOVES) -> dict[str, Any]:
@@ -90,8 +97,9 @@ def moves(page: Any, slider: str, count: int = MOVES) -> dict[str, Any]:
     room = round(max(now - low, high - now) / step)  # a key at the end of a slider moves nothing
     found = [move(page, key) for _ in range(min(count + WARM, room))][WARM:]
     row: dict[str, Any] = {"slider": slider, "lists": _lists(page), "n": len(found)}
-    for share, name in ((0.5, "p50"), (0.95, "p95")):
-        row[f"{name}_ms"] = round(float(np.quantile([each["whole"] for each in found], share)), 1)
+    for what, name in (("whole", ""), ("chart", "chart_")):
+        for share, place in ((0.5, "p50"), (0.95, "p95")):
+            row[f"{name}{place}_ms"] = round(float(np.quantile([each[what] for each in found], share)), 1)
     for share, name in ((0.5, "by_step_ms"), (0.95, "p95_by_step_ms")):
         row[name] = {part: round(float(np.quantile([each[part] for each in found], share)), 1) for part in PARTS}
     return row

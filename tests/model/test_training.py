@@ -85,6 +85,15 @@ def test_the_loss_falls(tiny_dataset: Dataset) -> None:
     assert [step for step, *_ in result.curve] == [10, 20, 30, 40, 50, 60, 64]
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_bfloat16_only_where_it_pays(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, pays: bool) -> None:
+    monkeypatch.setattr("backend.model.training.bf16_pays", lambda: pays)
+    model = small_model(tiny_dataset)
+    settings = QUICK.model_copy(update={"bf16": True, "contexts": 8, "epochs": 1})
+    result = train_model(model, sampler_of(tiny_dataset, model, **settings.model_dump()), settings, 7)
+    assert result.bf16 is pays
+
+
 def test_the_same_seed_gives_the_same_weights(tiny_dataset: Dataset) -> None:
     assert same(trained(tiny_dataset)[0], trained(tiny_dataset)[0])
 

@@ -29,7 +29,10 @@ def test_a_moved_knob_changes_the_figures(opened: Opened) -> None:
     drawn = html_of(app)
     assert "the reference itself" in drawn
     assert "all 48 validation households" in drawn
-    assert "No example of this kind" in drawn
+    assert "No example of this kind" not in drawn  # closed: it takes a fifth of a move's time
+    app.session_state["lab-examples"] = True
+    app.run()
+    assert "No example of this kind" in html_of(app)
     app.button(key="lab-try").click().run()  # the example that the page offers
     assert now(app).popularity_weight == fusion_controls.EXAMPLE
     assert "popularity 1.00 → -0.500" in html_of(app)
@@ -63,6 +66,13 @@ def test_a_link_restores_the_page(opened: Opened) -> None:
     assert any("tau" in str(warning.value) for warning in app.warning)
     assert app.selectbox(key="lab-x").value == "value"
     assert app.selectbox(key="lab-y").value == "ndcg"
+
+
+def test_a_link_to_an_example_opens_it(opened: Opened) -> None:
+    app = opened("fusion", **{"wpop": "-0.5", "of": "JustForYou"})
+    assert not app.exception
+    assert app.selectbox(key="lab-example-part").value == "JustForYou"
+    assert "Household" in html_of(app)
 
 
 def test_presets_are_kept_and_load_on_both_pages(opened: Opened, own_database: str) -> None:
