@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from backend.data import schema
 from backend.data.households import UNKNOWN
@@ -37,16 +38,22 @@ def without_history(case: Case) -> Case:
     return replace(case, history=none, ages=np.zeros(0), baskets=0, new_targets=none)
 
 
+def without_profiles(generator: Generator) -> Generator:
+    """The generator as it is, but no household has a profile."""
+    nobody = copy.copy(generator)
+    nobody.shoppers = copy.copy(generator.shoppers)  # who answers for the prompt's profile
+    nobody.shoppers.profiles = pd.Series("", index=generator.shoppers.profiles.index)
+    return nobody
+
+
 def measure_cold_users(
     generator: Generator, asked: Questions, fusion: FusionSettings, report: Report = silent, cancel: CancelToken | None = None
 ) -> dict[str, Any]:
     """Results and differences (ours minus each), JSON-able; once over all households, once over those whose demographics are known."""
     cold = [without_history(case) for case in asked.asked]
-    nobody = copy.copy(generator)
-    nobody.dataset = replace(asked.dataset, users=asked.dataset.users.assign(**{schema.PROFILE: ""}))
     ways: list[tuple[str, Generator, Sequence[Case]]] = [
         (OURS, generator, cold),
-        (f"{OURS}, not even the profile", nobody, cold),
+        (f"{OURS}, not even the profile", without_profiles(generator), cold),
         (f"{OURS}, with the history", generator, asked.asked),
     ]
     lists: list[StoredLists] = []

@@ -11,9 +11,10 @@ from backend.data.schema import Dataset
 from backend.data.split import split
 from backend.evaluation import cold_items as ci
 from backend.evaluation.cases import Case, build_cases
-from backend.evaluation.cold_users import KNOWN_PROFILE, PROFILE_ONLY, measure_cold_users, without_history
+from backend.evaluation.cold_users import KNOWN_PROFILE, PROFILE_ONLY, measure_cold_users, without_history, without_profiles
 from backend.evaluation.questions import Questions
 from backend.generation.generator import Generator
+from backend.generation.request import Request
 from backend.instructions.tasks import registry
 from backend.settings import DataSettings, FusionSettings
 from tests.small import small_model, small_store, unit
@@ -96,6 +97,13 @@ def test_a_household_without_a_past(tiny_dataset: Dataset) -> None:
     assert counts[KNOWN_PROFILE] == sum(known[case.user] for case in cases if case.task == "JustForYou")
     pairs = {row["reference"] for row in found["differences"]}
     assert pairs == names - {"SIGMA"}
+
+
+def test_without_profiles_the_prompt_has_none(tiny_dataset: Dataset) -> None:
+    generator = Generator(small_model(tiny_dataset), tiny_dataset)
+    blind, user = without_profiles(generator), Request(user=str(tiny_dataset.users[c.USER].iat[0]))
+    assert blind.shoppers.resolve(user).profile == ""
+    assert generator.shoppers.resolve(user).profile == tiny_dataset.users[c.PROFILE].iat[0] != ""
 
 
 def test_names_of_new_items(tiny_dataset: Dataset) -> None:
