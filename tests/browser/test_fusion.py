@@ -33,7 +33,8 @@ def test_a_slider_moves_the_figures_and_a_preset_is_kept(page: Any, invented: st
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Load", exact=True).wait_for()  # there once something is kept
     page.keyboard.press("Escape")
-    page.get_by_text("Why did this example move?").wait_for()
+    page.get_by_text("Why did this example move?").click()  # made when it is opened
+    page.get_by_text("Task of the example").wait_for()
     page.get_by_role("button", name="Report on test").click()
     page.get_by_text("reported here").wait_for()
     kept = open_store(database).presets("fusion")

@@ -97,4 +97,6 @@ def test_with_a_judge_it_can(opened: Opened, bench: FakeWorkbench, monkeypatch: 
     assert app.query_params["wj"] in ("3.0", ["3.0"], "3", ["3"])
     if page == "fusion":
         assert "judge 0 → 3.00" in html_of(app)
+        app.session_state["lab-examples"] = True
+        app.run()
         assert "judge" in set(app.dataframe[0].value["moved by"])
