@@ -38,6 +38,7 @@ GROUND = {
     "turns",
     "storage",
     "memory",
+    "precision",
 }
 ABOVE = {
     "pipeline",

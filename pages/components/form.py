@@ -28,7 +28,9 @@ def seed(bench: Workbench, defaults: FusionSettings) -> list[str]:
     """Fill the session from the link, the first time and whenever another link was followed; returns what had to be left out."""
     params = address.followed(PAGE)
     if params is None:
-        return []
+        if all(f"fusion_{name}" in st.session_state for name in FUSION):
+            return []
+        params = address.kept(PAGE)  # the page was left before its run was through: what that run had written is forgotten
     fresh, bad = from_params({name: value for name, value in params.items() if name not in OWN}, defaults)
     st.session_state["recipe"] = RECIPES.get(params.get("recipe", ""), SIGMA)
     st.session_state["arm"] = params.get("arm")

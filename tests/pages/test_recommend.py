@@ -6,6 +6,7 @@ import json
 import re
 
 from backend.generation.request import Request
+from backend.settings import FusionSettings
 from tests.pages.conftest import Opened, html_of
 from tests.pages.fake import INJECTION, FakeWorkbench
 
@@ -24,6 +25,19 @@ def test_cold(opened: Opened) -> None:
     assert drawn.count('class="sg-step done"') == 3
     assert "understood" in drawn
     assert "synthetic" in "".join(str(caption.value) for caption in app.caption)
+
+
+def test_a_page_left_in_the_middle_of_its_run_comes_back_whole(opened: Opened) -> None:
+    app = opened("recommend", q="bread")
+    app.switch_page("pages/overview.py").run()
+    for name in ("tau", "prefix_weight", "beams"):  # as if they had never been drawn
+        if f"fusion_{name}" in app.session_state:
+            del app.session_state[f"fusion_{name}"]
+    app.switch_page("pages/recommend.py").run()
+    assert not app.exception
+    assert app.session_state["instruction"] == "bread"
+    assert app.session_state["fusion_prefix_weight"] == FusionSettings().prefix_weight  # not the least of the slider
+    assert len(titles(app)) == 10
 
 
 def test_an_instruction_is_read_and_changes_the_list(opened: Opened) -> None:
