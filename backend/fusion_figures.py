@@ -42,7 +42,7 @@ def multiples(frame: pd.DataFrame, parts: Sequence[str], metrics: Sequence[str],
 
     All of them lie on one pair of axes (across: shares of the width, down: pixels) and are few traces, not a subplot and two traces a metric:
     the figure is drawn anew at every move of a knob, and both making and drawing it cost by the object, not by the bar. The names are words of
-    a trace too: as ticks of an axis whose margin follows them they took two fifths of the browser's time.
+    a trace too: as ticks of an axis whose margin follows them they took much of the browser's time.
 
     Args:
         frame: `FusionLab.compare`.

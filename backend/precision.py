@@ -1,7 +1,7 @@
 """Whether bfloat16 pays on this machine.
 
 Processors with units for it (AVX512-BF16, AMX) train about twice as fast in it; on those without, it is emulated and takes tens of times as long.
-It is timed rather than looked up, since no flag covers every processor: a quarter of a second once a process at worst, and nothing near a tie.
+It is timed rather than looked up, since no flag covers every processor, once a process.
 """
 
 from __future__ import annotations

@@ -162,11 +162,10 @@ class Workbench:
 
     def fusion(self) -> FusionSettings:
         """The fusion that the evaluation chose on validation, or the defaults where nothing was evaluated."""
-        try:
-            written = (self.workspace.path / "evaluation" / "manifest.json").stat().st_mtime_ns
-        except OSError:
+        if not self.workspace.has("evaluation"):
             return FusionSettings()
-        if self._fusion[0] != written:  # a page asks at every move of a knob; read once, until it is evaluated again
+        written = (self.workspace.path / "evaluation" / "manifest.json").stat().st_mtime_ns
+        if self._fusion[0] != written:  # a page asks at every move of a knob: read once, until it is evaluated again
             self._fusion = (written, self._chosen())
         return self._fusion[1]
 

@@ -56,7 +56,7 @@ class TrainingResult:
     steps: int
     seconds: float
     curve: list[tuple[int, float, float, float]]
-    bf16: bool = False
+    bf16: bool
 
 
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
