@@ -61,8 +61,8 @@ def publish(page: str, params: Params) -> None:
 
 
 def kept(page: str) -> Params:
-    """The address that brings a page back as it was left; as it was opened, where it was left before it told its state."""
-    return dict(_known(page).told or _known(page).at or {})
+    """The address that brings a page back as it was left."""
+    return dict(_known(page).told)
 
 
 def keep(page: str, params: Params) -> None:

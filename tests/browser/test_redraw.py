@@ -18,6 +18,7 @@ def test_a_moved_slider_is_timed(browser: Any, invented: str) -> None:
     assert row["by_step_ms"]["server"] > 0
     assert sum(row["by_step_ms"].values()) == pytest.approx(row["p50_ms"], abs=0.3)  # of two, the median is the mean
     assert row["p50_ms"] <= row["p95_ms"]
+    assert 0 < row["chart_p50_ms"] <= row["p50_ms"], "the chart stands before the page does"
 
 
 def test_a_slider_is_moved_to_its_end_and_no_further(browser: Any, invented: str) -> None:
