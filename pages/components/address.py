@@ -48,7 +48,8 @@ def followed(page: str) -> Params | None:
         if params == own.at or (params == own.before and not entered):
             return None
     own.at, own.before, own.fresh = params, None, True
-    return params or dict(own.bare)
+    own.told = params or dict(own.bare)  # until the page tells it better: its run may be broken off before
+    return dict(own.told)
 
 
 def publish(page: str, params: Params) -> None:
