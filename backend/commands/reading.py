@@ -1,4 +1,4 @@
-"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--all-tasks] [--seen] [--heard]`."""
+"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--tasks A,B] [--seen] [--heard]`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from backend.instructions.tasks import task_classes
 from backend.instructions.trained import trained_tasks
 from backend.workspace import Workspace
 
+_EVERY = tuple(task.name for task in task_classes())
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m backend.commands.reading", description="How well free text is read.")
     parser.add_argument("--workspace", help="default: the shipped demo")
     parser.add_argument("--combined", help="TOML file of combined instructions")
-    parser.add_argument("--all-tasks", action="store_true", help="as if the model were trained on every task")
+    parser.add_argument("--tasks", help="as if the model were trained on these, separated by commas (default: the workspace's)")
     parser.add_argument("--seen", action="store_true", help="the training wordings instead of the held-out ones")
     parser.add_argument(
         "--heard", action="store_true", help="the demand that a model would hear, fitted anew, not what the page reads"
@@ -38,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workspace = Workspace.open(args.workspace)
         dataset = open_dataset(workspace)
         stored = workspace.stage("grounding").arrays("names")["vectors"].astype(np.float32)
+        tasks = _named(args.tasks) if args.tasks else trained_tasks(workspace)
     except SigmascopeError as error:
         show(sys.stderr, f"error: {error}")
         return 1
-    tasks = tuple(task.name for task in task_classes()) if args.all_tasks else trained_tasks(workspace)
     catalogue = prepare(dataset, encoders.shared_text_encoder().encode, stored, tasks)
     rows, right, n = [], 0, 0
     understood = heard_confusion(catalogue, tasks, not args.seen) if args.heard else confusion(catalogue, tasks, not args.seen)
@@ -53,10 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told: list[Any] = [f"{'seen' if args.seen else 'held-out'} wordings of {len(tasks)} tasks"]
     told.append(table({"task": "left", "read as it": "left", "else as": "left"}, [*rows, ("all", Share(right, n), "")]))
     if wishes:
-        shares, wrong = combined(catalogue, wishes, args.all_tasks)
+        shares, wrong = combined(catalogue, wishes, set(_EVERY) <= set(tasks))
         told += ["", f"{len(wishes)} combined instructions", table({"of": "left", "right": "left"}, list(shares.items())), *wrong]
     show(sys.stdout, *told)
     return 0
+
+
+def _named(text: str) -> tuple[str, ...]:
+    """The tasks that a user names."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in _EVERY]
+    if unknown:
+        raise RequestError(f"unknown task {unknown[0][:40]!r}", "--tasks", f"choose among {', '.join(_EVERY)}")
+    return names
 
 
 def _wishes(file: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.commands import reading
 from backend.commands.reading import main
 
 
@@ -24,6 +25,28 @@ def test_a_wrong_file_is_one_line(content: bytes | None, tmp_path: Path, capsys:
 def test_a_missing_workspace_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--workspace", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.startswith("error: no such workspace")
+
+
+def test_an_unknown_task_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--workspace", str(trained), "--tasks", "JustForYou,Nonsense"]) == 1
+    assert capsys.readouterr().err.startswith("error: unknown task 'Nonsense'")
+
+
+def test_tasks_are_those_that_are_named(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--workspace", str(trained), "--tasks", "Category, Query"]) == 0
+    told = capsys.readouterr().out
+    assert "held-out wordings of 2 tasks" in told
+    assert "Discover" not in told
+
+
+@pytest.mark.parametrize(("flags", "every"), [((), False), (("--tasks", ",".join(reading._EVERY)), True)])
+def test_answers_expected_of_all_tasks_are_those_of_all_tasks(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], every: bool
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(reading, "combined", lambda catalogue, wishes, every_task: (asked.append(every_task), ({}, []))[1])
+    assert main(["--workspace", str(trained), "--combined", "tests/instructions/combined.toml", *flags]) == 0
+    assert asked == [every]
 
 
 def test_what_a_model_hears_is_told_apart_from_what_the_page_reads(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
