@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from backend.errors import WorkspaceError
+from backend.settings import FusionSettings
 from backend.workbench import Workbench
 from backend.workspace import Workspace
 
@@ -49,3 +51,13 @@ def test_without_a_model_nothing_is_set_aside(built: Path, frozen: threading.Eve
     assert not frozen.wait(0.5)
     with pytest.raises(WorkspaceError, match="no model"):
         bench.generator()
+
+
+def test_the_fusion_that_was_chosen_is_read_again_when_it_is_evaluated_again(trained: Path, tmp_path: Path) -> None:
+    workspace = Workspace(shutil.copytree(trained, tmp_path / "own", ignore=shutil.ignore_patterns("evaluation")))
+    bench = Workbench(workspace)
+    assert bench.fusion() == FusionSettings()
+    for tau in (0.2, 0.3):
+        with workspace.write("evaluation", {}, seed=7) as stage:
+            stage.json("fusion", {"best": {"tau": tau, "top": 5}})
+        assert bench.fusion() == bench.fusion() == FusionSettings(tau=tau)  # as many items as usual

@@ -25,8 +25,7 @@ TERMS = {"prefix": "prefix φ", "cosine": "cosine", "repeat": "repeat", "popular
 
 def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores) -> None:
     """Draw the choice of an example, the aligned lists and the table of reasons; only while it is open, since a moved knob makes it again."""
-    linked = any(st.session_state.get(f"lab-{name}") for name in ("of", "chosen"))  # a link to an example opens it
-    frame = st.expander("**Why did this example move?** One list before and after, and the term that moved each item", expanded=linked,
+    frame = st.expander("**Why did this example move?** One list before and after, and the term that moved each item",
                         icon=":material/swap_vert:", key="lab-examples", on_change="rerun")  # fmt: skip
     if not frame.open:
         return

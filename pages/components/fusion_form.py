@@ -100,6 +100,8 @@ def seed(default: LabSettings) -> list[str]:
     st.session_state["lab-reference"] = base
     for name, (state, usual) in VIEW.items():
         st.session_state[f"lab-{state}"] = params[name][:80] if name in params else usual
+    if "of" in params or "example" in params:  # a link to an example opens it; one to something else closes nothing
+        st.session_state["lab-examples"] = True
     return bad + worse
 
 
