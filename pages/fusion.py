@@ -6,7 +6,16 @@ import streamlit as st
 
 from backend import fusion_figures
 from backend.workbench import Workbench
-from pages.components import fusion_controls, fusion_example, fusion_form, fusion_prepare, fusion_report, fusion_tradeoff, state
+from pages.components import (
+    fusion_controls,
+    fusion_example,
+    fusion_form,
+    fusion_metrics,
+    fusion_prepare,
+    fusion_report,
+    fusion_tradeoff,
+    state,
+)
 from pages.components.fusion_form import reference, shipped
 from pages.components.navigation import QUESTIONS
 from pages.components.style import header
@@ -36,9 +45,8 @@ def body(bench: Workbench) -> None:
         with middle:
             st.html("<b>By task, on validation</b>")
             metrics = [name for name in fusion_figures.NAMES if name in set(frame["metric"])]
-            figure = fusion_figures.multiples(frame, parts, metrics, setting.top)
-            st.plotly_chart(figure, key="multiples", config={"displayModeBar": False},
-                            alt="Metrics of every task, with the reference and 95 % intervals.")  # fmt: skip
+            with st.container(key="multiples"):
+                st.html(fusion_metrics.multiples(frame, parts, metrics, setting.top))
             st.html(
                 '<div class="sg-small">Bars: this setting, green or red where the paired 95 % interval of the difference leaves nought out. '
                 "Grey: the reference. Whiskers: 95 % intervals of the value.</div>"

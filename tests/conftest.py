@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+
+# the tests run in two processes: one thread each, for idle threads of two spin on the same two cores; before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

@@ -145,13 +145,14 @@ def listwise(
     Args:
         lists: Shape: (n, k), item rows, -1 = empty place.
         facts: the items' facts; diversity is left out where it has no vectors.
-        allowed: for each list the mask (n_items,) of items that satisfy its instruction, or None; NaN where None.
+        allowed: for each list the mask (n_items,) of items that satisfy its instruction, or None; NaN where None. Satisfaction is the share
+            of the places that can be satisfied: a list of ten whose instruction allows four items is right with those four in it.
 
     Returns:
         {(metric, K): Shape: (n,)}.
     """
     result: dict[tuple[str, int], Floats] = {}
-    satisfied, constrained = _satisfied(lists, allowed)
+    satisfied, pool = _satisfied(lists, allowed)
     for k in ks:
         top = lists[:, :k]
         real = top >= 0
@@ -160,7 +161,8 @@ def listwise(
         result["breadth", k] = _distinct(np.where(real, facts.category[rows], -1))
         result["novelty", k] = _mean(facts.surprise[rows], real, n)
         result["tail", k] = _mean(facts.tail[rows], real, n)
-        result["constraint", k] = np.where(constrained, _mean(satisfied[:, :k], real, n), np.nan)
+        could = np.minimum(n, pool)  # no list can keep to a constraint in more places than it leaves items
+        result["constraint", k] = satisfied[:, :k].sum(1) / np.where(could > 0, could, np.nan)
         if facts.vectors is not None:
             result["diversity", k] = _diversity(rows, real, n, facts.vectors)
     return result
@@ -199,14 +201,13 @@ def _diversity(rows: Ints, real: Bools, n: Ints, vectors: Floats, batch: int = 2
     return result
 
 
-def _satisfied(lists: Ints, allowed: Sequence[Bools | None] | None) -> tuple[Bools, Bools]:
-    """(n, k) whether each item obeys its list's constraint, and (n,) whether the list has one."""
-    satisfied = np.zeros(lists.shape, bool)
-    masks = allowed if allowed is not None else [None] * len(lists)
-    for row, mask in enumerate(masks):
+def _satisfied(lists: Ints, allowed: Sequence[Bools | None] | None) -> tuple[Bools, Ints]:
+    """(n, k) whether each item obeys its list's constraint, and (n,) how many items obey it; 0 where there is none."""
+    satisfied, pool = np.zeros(lists.shape, bool), np.zeros(len(lists), np.int64)
+    for row, mask in enumerate(allowed if allowed is not None else ()):
         if mask is not None:
-            satisfied[row] = mask[np.maximum(lists[row], 0)]
-    return satisfied & (lists >= 0), np.array([mask is not None for mask in masks], bool)
+            satisfied[row], pool[row] = mask[np.maximum(lists[row], 0)], mask.sum()
+    return satisfied & (lists >= 0), pool
 
 
 def by_item(lists: Ints, targets: Sequence[Ints], n_items: int) -> pd.DataFrame:

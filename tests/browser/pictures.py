@@ -33,7 +33,7 @@ def _instruction(page: Any) -> None:
 
 def _examples(page: Any) -> None:
     """The Fusion page asks for its examples to be prepared first; the smallest number is enough for a picture, and is kept."""
-    chart = page.locator(".st-key-multiples .js-plotly-plot .main-svg")
+    chart = page.locator(".st-key-multiples table")
     prepare = page.locator(".st-key-lab-prepare button").filter(
         visible=True
     )  # it also lies folded away beside examples that are there

@@ -35,7 +35,7 @@ SLIDERS = ("Popularity", "Prefix weight", "Diversity")
 MOVES, WARM = 30, 3  # the first ones compile, and fill the browser's own caches
 LONG = 1_200_000  # milliseconds; the examples may have to be prepared first
 QUIET_MS = 300  # nothing changed for so long: the page stands still
-CHART = ".st-key-multiples .js-plotly-plot"
+CHART = ".sg-multiples"
 PARTS = ("sent", "server", "browser")
 
 # every connection of the page is listened to from its first message on; a change counts when its frame is painted
@@ -55,7 +55,7 @@ LISTEN = """(() => {
     if (event.key.startsWith('Arrow')) Object.assign(marks, {began: performance.now(), sent: null, heard: 0, changed: 0, chart: 0});
   }, {capture: true});
   new MutationObserver(changes => {
-    const drawn = changes.some(change => change.target.closest?.('.st-key-multiples svg'));
+    const drawn = changes.some(change => change.target.closest?.('.st-key-multiples'));
     requestAnimationFrame(() => { marks.changed = performance.now(); if (drawn) marks.chart = marks.changed; });
   }).observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
 })()"""

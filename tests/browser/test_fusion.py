@@ -11,13 +11,13 @@ from tests.browser.plots import click, settled
 
 POPULARITY = ".sg-tag:has-text('popularity')"
 DIVERSITY = ".sg-tag:has-text('diversity 0 →')"
-READ = "() => document.querySelector('.st-key-multiples .js-plotly-plot').innerText"
+READ = "() => document.querySelector('.sg-multiples').innerText"
 
 
 def test_a_slider_moves_the_figures_and_a_preset_is_kept(page: Any, invented: str, database: str) -> None:
     page.goto(f"{invented}/fusion?wv=0.2", timeout=120_000)  # a link: the value exponent is 0.2
     page.locator(".sg-tag", has_text="value 0 → 0.200").wait_for(timeout=120_000)
-    page.locator(".st-key-multiples .js-plotly-plot").wait_for()
+    page.locator(".sg-multiples").wait_for()
     before = page.evaluate(READ)
     slider = page.get_by_role("slider", name="Popularity")
     slider.focus()
@@ -44,7 +44,7 @@ def test_a_slider_moves_the_figures_and_a_preset_is_kept(page: Any, invented: st
 
 def test_a_dragged_slider_and_a_click_in_the_trade_off(page: Any, invented: str) -> None:
     page.goto(f"{invented}/fusion", timeout=120_000)
-    page.locator(".st-key-multiples .js-plotly-plot").wait_for(timeout=120_000)
+    page.locator(".sg-multiples").wait_for(timeout=120_000)
     settled(page)
     before = page.evaluate(READ)
     thumb = page.get_by_role("slider", name="Popularity")
@@ -75,7 +75,7 @@ def test_two_windows_do_not_disturb_each_other(window: Callable[[], Any], invent
     one, two = window(), window()
     for page in (one, two):
         page.goto(f"{invented}/fusion", timeout=120_000)
-        page.locator(".st-key-multiples .js-plotly-plot").wait_for(timeout=120_000)
+        page.locator(".sg-multiples").wait_for(timeout=120_000)
         settled(page)
     before = two.evaluate(READ)
     thumb = one.get_by_role("slider", name="Popularity")

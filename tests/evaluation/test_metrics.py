@@ -53,7 +53,8 @@ def test_listwise_equals_naive_loops(seed: int) -> None:
         real = [item for item in lists[row, :k].tolist() if item >= 0]
         assert result["breadth", k][row] == len({int(facts.category[item]) for item in real})
         mask = allowed[row]
-        constraint = np.nan if mask is None or not real else np.mean([mask[item] for item in real])
+        could = 0 if mask is None else min(len(real), int(mask.sum()))
+        constraint = sum(bool(mask[item]) for item in real) / could if mask is not None and could else np.nan
         pairs = [1 - facts.vectors[a] @ facts.vectors[b] for a, b in itertools.combinations(real, 2)]
         expected = {
             "novelty": np.mean(facts.surprise[real]) if real else np.nan,
@@ -63,6 +64,17 @@ def test_listwise_equals_naive_loops(seed: int) -> None:
         }
         for name, value in expected.items():
             assert result[name, k][row] == pytest.approx(value, nan_ok=True), name
+
+
+def test_a_constraint_can_be_kept_in_as_many_places_as_it_leaves_items() -> None:
+    lists = np.array([[0, 1, 8, 9], [0, 8, 9, -1], [5, 6, 7, 8], [-1, -1, -1, -1], [0, 1, 2, 3]])
+    two = np.arange(10) < 2
+    facts = Catalogue(np.zeros(10, int), np.ones(10), np.ones(10), np.ones(10, bool))
+    kept = listwise(lists, facts, [two, two, ~two, two, None], (1, 4))
+    assert kept["constraint", 4][:3].tolist() == [1, 0.5, 1]
+    assert kept["constraint", 1][:3].tolist() == [1, 1, 1]
+    assert np.isnan(kept["constraint", 4][3:]).all(), "nothing listed, nothing asked for"
+    assert np.isnan(listwise(lists[:1], facts, [np.zeros(10, bool)], (4,))["constraint", 4]).all(), "nothing could be right"
 
 
 def test_by_hand() -> None:
