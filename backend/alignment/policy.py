@@ -22,6 +22,7 @@ from backend.errors import RequestError
 from backend.evaluation.cases import Case
 from backend.evaluation.components import record_of, tokens_of, with_all_prefixes
 from backend.generation.generator import Generator
+from backend.generation.readings import known_as_heard, with_other_readings
 from backend.generation.runner import asked, item_logits
 from backend.model.batch import Batch
 from backend.model.priors import RecordBatch
@@ -90,7 +91,7 @@ class Policy:
         return made
 
     def _hidden(self, prepared: Prepared, soft: Tensor) -> Tensor:
-        known = self.model.known(prepared.batch, prepared.records, soft)
+        known = known_as_heard(self.model, prepared.batch, prepared.records, soft)
         hidden = self.model.encode(prepared.batch, known.soft, known.wish.words)
         return hidden.gather(1, prepared.rows[..., None].expand(-1, -1, hidden.shape[-1])).float()
 
@@ -102,8 +103,9 @@ class Policy:
         """
         model = self.model
         soft = self._soft if self.scope == "small" else model.soft_tokens().float()
-        known = model.known(prepared.batch, prepared.records, soft)
+        known = known_as_heard(model, prepared.batch, prepared.records, soft)
         hidden = prepared.hidden if prepared.hidden is not None else self._hidden(prepared, soft)
+        known = with_other_readings(model, known, prepared.batch, prepared.records, hidden[:, 0])
         inside = known.soft[self._members]  # (prefixes, largest, item_dim)
         items, prefixes = [], []
         for tree, states in enumerate(hidden):

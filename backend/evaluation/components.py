@@ -20,6 +20,7 @@ from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
 from backend.generation.generator import Generator
 from backend.generation.judged import Moment, log_shares
+from backend.generation.readings import known_as_heard, with_other_readings
 from backend.generation.runner import PromptState, asked, first_code, log_softmax, nearness
 from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines, without_items
@@ -167,8 +168,11 @@ def _all_prefixes(generator: Generator, trees: list[Tokens], part: list[int], ca
     codes = index.last.codes  # (prefixes, 1)
     at = [with_all_prefixes(generator, tree) for tree in trees]
     batch = model.collate(trees)
-    known = model.known(batch, RecordBatch.of([record_of(generator, case) for case in cases]), generator.runner.soft_tensor)
+    records = RecordBatch.of([record_of(generator, case) for case in cases])
+    known = known_as_heard(model, batch, records, generator.runner.soft_tensor)
     hidden = model.encode(batch, known.soft, known.wish.words)
+    emits = hidden[torch.arange(len(at)), [emit for emit, _ in at]]
+    known = with_other_readings(model, known, batch, records, emits)
     for place, (row, (emit, queries)) in enumerate(zip(part, at, strict=True)):
         logits, prior = first_code(model, hidden[place, emit : emit + 1], known, place)
         out.first_logits[row], out.first_prior[row] = logits[0], prior[0]

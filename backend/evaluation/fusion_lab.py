@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,17 +145,13 @@ class FusionLab:
         return found
 
     def _means(self, scores: Scores) -> pd.DataFrame:
-        rows = {
-            part: {
-                name: float(np.nanmean(column[own])) if np.isfinite(column[own]).any() else np.nan
-                for name, column in scores.values.items()
-            }
-            | {"coverage": scores.coverage[part]}
-            for part, own in self.parts.items()
-        }
-        frame = pd.DataFrame.from_dict(rows, orient="index").reindex(
-            columns=[name for name in METRICS if name in {*scores.values, "coverage"}]
-        )
+        table = np.stack([scores.values[name] for name in scores.values], 1)  # (questions, metrics)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a metric that no question of a part has is NaN there
+            means = [np.nanmean(table[own], 0) for own in self.parts.values()]
+        frame = pd.DataFrame(means, index=list(self.parts), columns=list(scores.values))
+        frame["coverage"] = [scores.coverage[part] for part in self.parts]
+        frame = frame[[name for name in METRICS if name in frame]]
         frame.loc[MEAN] = frame.mean()
         return frame
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from backend.data.record import Record
+from backend.generation.readings import known_as_heard, with_other_readings
 from backend.generation.shopper import Shopper
 from backend.model.batch import Known
 from backend.model.examples import profile_line
@@ -105,8 +106,9 @@ class Runner:
         cache = DynamicCache()
         mask = torch.ones(1, 1, n, n, dtype=torch.bool).tril()
         records = RecordBatch.of([record])
-        known = self.model.known(batch, records, self.soft_tensor)
+        known = known_as_heard(self.model, batch, records, self.soft_tensor)
         hidden = self.model.backbone(self.model.embed(batch, known.soft, known.wish.words), mask, batch.position, cache)
+        known = with_other_readings(self.model, known, batch, records, hidden[:, -1])
         demand = dict(zip(self.model.listen.tasks, batch.said.demand[0].tolist(), strict=True))
         pools = {task: int(pool.sum()) for task, pool in batch.said.pools[0].items()}
         pools |= {task: int(own[0].sum()) for task, own in records.pools.items()}

@@ -5,7 +5,7 @@
   than anything that learnt to read them through the recommendation loss (README, experiment log).
 - A sentence is looked at twice, as it stands and with its names masked (`heard`): what is asked for a thing does not hang on the thing.
 - What needs no sentence encoder is told beside it (`MARKS`): which kinds of names, occasions, money and offers are said.
-- Turns of phrase are heard apart (`phrasing.py`), and the two opinions are multiplied: neither alone reads unseen wordings as well.
+- Turns of phrase are heard apart (`phrasing.py`), and the two opinions are averaged in logs: neither alone reads unseen wordings as well.
 - It is fitted once, when a model is trained, and kept with it: a model is read as it was trained, whatever wordings.toml says later.
 """
 
@@ -166,8 +166,8 @@ class DemandReader:
         if not len(texts) or len(self.tasks) == 1:
             return np.ones((len(texts), len(self.tasks)), np.float32)
         masked, marks = heard(texts, self.catalogue)
-        # a product, not its root: demands mix their *gates*, where a tenth of "nothing that is bought every week" spoils a whole list
-        out = self._by_meaning(vectors, masked, marks) * self._phrasing.read(masked, marks)
+        # the geometric mean: of all powers of the product, the best log-loss on left-out wordings, so it is as sure as it is right
+        out = np.sqrt(self._by_meaning(vectors, masked, marks) * self._phrasing.read(masked, marks))
         return np.asarray(out / out.sum(1, keepdims=True), np.float32)
 
     def _by_meaning(self, vectors: np.ndarray, masked: Sequence[str], marks: np.ndarray) -> np.ndarray:

@@ -43,7 +43,9 @@ def _row(part: str, line: Mapping[str, Any] | None, full: float) -> str:
     head = f'<th scope="row" title="{esc(part)}">{esc(part)}</th>'
     if line is None:
         return f"<tr>{head}<td></td><td>–</td></tr>"
-    share = {name: f"{100 * line[name] / full:.1f}%" for name in ("value", "reference", "low", "high") if math.isfinite(line[name])}
+    share = {
+        name: f"{100 * line[name] / full:.1f}%" for name in ("value", "reference", "low", "high") if math.isfinite(line[name])
+    }
     sure = ("up" if line["diff"] > 0 else "down") if line["diff_low"] > 0 or line["diff_high"] < 0 else ""
     bar = f"--v:{share.get('value', 0)};--r:{share.get('reference', 0)}"
     whisker = f'<i style="--l:{share["low"]};--h:{share["high"]}"></i>' if {"low", "high"} <= share.keys() else ""
