@@ -20,7 +20,7 @@ from backend.evaluation.lab_cases import GROUPS, LOGITS, TAIL, LabCases, starts
 from backend.settings import FusionSettings
 from backend.workspace import StageWriter, cache_dir
 
-FORMAT = 1
+FORMAT = 2  # raised too when the terms mean something else: 2 = of all readings of an instruction
 TABLES = ("lab_cases", "lab_codes", "lab_prefixes", "lab_candidates", "lab_targets")
 _ABOUT = "lab"
 FILES = (*(f"{name}.parquet" for name in TABLES), f"{_ABOUT}.json")

@@ -31,7 +31,7 @@ from backend.workspace import Workspace, fingerprint
 
 _LISTS = "lists.safetensors"
 _ANCHORS = ("popularity", "own frequency + popularity")  # baselines that tell how high a table stands; the rest is `evaluate`'s
-_LISTS_VERSION = 1  # raised when recommenders are added or the lists' order changes
+_LISTS_VERSION = 2  # raised when recommenders are added, the lists' order changes, or what is generated
 
 
 @dataclass(frozen=True)

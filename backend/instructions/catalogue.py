@@ -35,6 +35,7 @@ EXPLORING = (
 )
 COMPLETING = 0.1  # how far Complement must lie above Category and Query, which are asked for more often
 CLOSE = 0.65  # cosine from which a text is very like a wording
+SHARED = 3  # training wordings that share a word which says nothing of its own
 NEAR = 0.35  # cosine to the task's nearest wording below which the regression is not believed ("hello" .39 to Discover, "qwertz" .23)
 
 
@@ -83,15 +84,15 @@ class Catalogue:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """Stems of the words of the training wordings; of the later, richer tasks only words that two wordings share."""
+        """Stems of the words of the training wordings; of the later, richer tasks only words that several wordings share."""
         first = (stem for task in self.tasks if task in TASKS for stem in _said(task))
         return self._shared.union(first)
 
     @cached_property
     def _shared(self) -> frozenset[str]:
-        """Those that two wordings share: what a single one says ("tired of chicken") may well be a name."""
+        """Those that several wordings share: what one or two say ("tired of chicken") may well be a name, or a wish of its own."""
         times = Counter(stem for task in self.tasks for stem in _said(task))
-        return frozenset(stem for stem, n in times.items() if n > 1)
+        return frozenset(stem for stem, n in times.items() if n >= SHARED)
 
     @cached_property
     def _asking(self) -> Wordings:

@@ -10,12 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.data.record import Record
 from backend.data.schema import Dataset
 from backend.generation import subset
 from backend.generation.fusion import fuse, item_log_probs, sigma
 from backend.generation.generator import Generator
+from backend.generation.readings import LIKELY
 from backend.generation.request import Request
 from backend.generation.trace import Trace
+from backend.model.batch import Known
 from backend.model.instruction import GATES
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.settings import FusionSettings
@@ -41,6 +44,35 @@ def naive_hidden(generator: Generator, tokens: Tokens, codes: tuple[int, ...], q
 
 
 @torch.inference_mode()
+def naive_readings(generator: Generator, tokens: Tokens, instruction: str, record: Record) -> Known:
+    """The likeliest reading, with log Σ P(d) P(i|d) − log P(i|d*) of every item as nearness."""
+    model = generator.model
+    heard = model.listen([instruction]).demand[0].tolist()
+    top = max(range(len(heard)), key=lambda demand: heard[demand])
+    state = naive_hidden(generator, tokens, (), query=False)
+    shares, each = {}, {}
+    for demand, share in enumerate(heard):
+        if demand != top and share < LIKELY:
+            continue
+        known = naive_known(model, [record], instruction, torch.eye(len(heard))[demand])
+        wish = known.wish
+        h = model.query_vectors(state, known.taste[0], wish.words[0], wish.pulls[0]).ravel()
+        sure, *of_terms = wish.weights[0].tolist()
+        logits = []
+        for item in range(len(model.store)):
+            near = float(wish.share[0]) * float(h @ known.soft[item]) + float(wish.named[0, item])
+            prior = sum(weight * float(term) for weight, term in zip(of_terms, known.terms[0, item], strict=True))
+            logits.append(sure * near / model.settings.tau + prior)
+        shares[demand], each[demand] = share, torch.softmax(torch.tensor(logits), 0)
+    known = naive_known(model, [record], instruction, torch.eye(len(heard))[top])
+    sure = float(known.wish.weights[0, 0])
+    if sure:  # else the model has no nearness
+        mixed = sum(share / sum(shares.values()) * each[demand] for demand, share in shares.items())
+        known.wish.named = known.wish.named + (torch.log(mixed) - torch.log(each[top])) * model.settings.tau / sure
+    return known
+
+
+@torch.inference_mode()
 def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> dict[int, float]:
     """P(v_i|T) = φ_k · exp(s·cos σ/τ + priors) / Σ exp(s·cos σ/τ + priors), in loops over every prefix and every item (SIGMA eq. APF).
 
@@ -51,7 +83,7 @@ def naive_fusion(generator: Generator, request: Request, allowed: set[int]) -> d
     instruction = generator.read(request.instruction).instruction
     tokens = generator.runner.tokens(shopper, instruction)
     record = generator.records.of(shopper.items, shopper.days, shopper.steps)
-    known = naive_known(model, [record], instruction, model.listen([instruction]).demand[0])
+    known = naive_readings(generator, tokens, instruction, record)
     soft, terms = known.soft, known.terms[0]
     members: dict[tuple[int, ...], list[int]] = {}
     for item in sorted(allowed):

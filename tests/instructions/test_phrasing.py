@@ -49,14 +49,14 @@ def test_heavier_examples_are_heard_more() -> None:
         assert Phrasing(fit_phrasing(texts, marks, demand, weight, 2)).read(["tea"], marks[:1]).argmax() == expected
 
 
-def test_a_demand_is_the_product_of_both_opinions(tiny_dataset: Dataset) -> None:
+def test_a_demand_is_the_geometric_mean_of_both_opinions(tiny_dataset: Dataset) -> None:
     catalogue = prepare(tiny_dataset, fake_encode)
     fitted = fit_demand(TASKS, catalogue, fake_encode, seed=7)
     texts = wordings("Discover", held_out=True)
     masked, marks = heard(texts, catalogue)
     reader = DemandReader(fitted, TASKS, catalogue)
     kernel, phrased = reader._by_meaning(fake_encode(texts), masked, marks), Phrasing(fitted).read(masked, marks)
-    expected = kernel * phrased
+    expected = np.sqrt(kernel * phrased)
     found = reader.read(texts, fake_encode(texts))
     np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), atol=1e-5)
     # the fake encoder's vectors say little of unseen wordings: what reads them is the phrasing

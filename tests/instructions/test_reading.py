@@ -44,6 +44,8 @@ def catalogue(shop: Dataset) -> Catalogue:
         ("we have no cheddar left at home", "Query", {"query": "cheddar"}, NOTHING, []),
         ("there's no cheddar in the house", "Query", {"query": "cheddar"}, NOTHING, []),
         ("can't leave without cheddar", "Query", {"query": "cheddar"}, NOTHING, []),
+        ("can I get hold of cheddar", "Query", {"query": "cheddar"}, NOTHING, []),
+        ("pizza, hold the cheddar", "Query", {"query": "pizza"}, {"exclude": ["cheddar"]}, []),
         ("milk and pizza", "Category", {"category": "Milk"}, NOTHING, []),
         ("a $5 cheddar", "Query", {"query": "cheddar"}, NOTHING, ["$5"]),
         ("surprise me", "Discover", {}, NOTHING, []),
