@@ -22,8 +22,8 @@ from backend.errors import RequestError
 from backend.evaluation.cases import Case
 from backend.evaluation.components import record_of, tokens_of, with_all_prefixes
 from backend.generation.generator import Generator
+from backend.generation.logits import asked, item_logits
 from backend.generation.readings import known_as_heard, with_other_readings
-from backend.generation.runner import asked, item_logits
 from backend.model.batch import Batch
 from backend.model.priors import RecordBatch
 

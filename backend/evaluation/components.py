@@ -20,8 +20,9 @@ from backend.evaluation.cases import Case
 from backend.generation.beam import prefix_beam
 from backend.generation.generator import Generator
 from backend.generation.judged import Moment, log_shares
+from backend.generation.logits import asked, first_code, log_softmax, nearness
 from backend.generation.readings import known_as_heard, with_other_readings
-from backend.generation.runner import PromptState, asked, first_code, log_softmax, nearness
+from backend.generation.runner import PromptState
 from backend.generation.shopper import Shopper
 from backend.generation.subset import cosines, without_items
 from backend.model.priors import TERMS, RecordBatch

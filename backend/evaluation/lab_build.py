@@ -22,7 +22,7 @@ from backend.evaluation.components import Components, key_of
 from backend.evaluation.lab_cases import CANDIDATES, GROUPS, LOGITS, TAIL, LabCases, starts
 from backend.generation.fusion import fuse, item_priors, sigma
 from backend.generation.generator import Generator
-from backend.generation.runner import log_softmax
+from backend.generation.logits import log_softmax
 from backend.progress import CancelToken, Progress, Report, silent
 from backend.settings import FusionSettings
 

@@ -26,8 +26,9 @@ from backend.generation.filters import allowed_items
 from backend.generation.frames import prefix_frame, prompt_frame
 from backend.generation.fusion import fuse, item_priors
 from backend.generation.judged import Judged, Moment, log_shares
+from backend.generation.logits import nearness
 from backend.generation.request import Request
-from backend.generation.runner import PromptState, Runner, nearness
+from backend.generation.runner import PromptState, Runner
 from backend.generation.shopper import Shopper, Shoppers
 from backend.generation.subset import best_of_each, cosines, without_items
 from backend.generation.trace import Trace

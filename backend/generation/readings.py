@@ -17,16 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from backend.generation.logits import item_logits
 from backend.model.batch import Batch, Known
+from backend.model.instruction import Said
+from backend.model.loading import LIKELY
 from backend.model.priors import RecordBatch
 from backend.model.sigma import SigmaModel
-
-LIKELY = 0.05  # probability from which a reading counts
 
 
 def known_as_heard(model: SigmaModel, batch: Batch, records: RecordBatch, soft: Tensor) -> Known:
     """What is known of a batch under each instruction's likeliest demand."""
-    return model.known(_meaning(batch, batch.said.demand.argmax(1)), records, soft)
+    return model.known(replace(batch, said=_meaning(batch.said, batch.said.demand.argmax(1))), records, soft)
 
 
 def with_other_readings(model: SigmaModel, known: Known, batch: Batch, records: RecordBatch, states: Tensor) -> Known:
@@ -40,31 +41,28 @@ def with_other_readings(model: SigmaModel, known: Known, batch: Batch, records: 
     """
     heard = batch.said.demand
     top = heard.argmax(1)
-    others = [d for d in range(heard.shape[1]) if ((heard[:, d] >= LIKELY) & (top != d)).any()]
+    counts = (heard >= LIKELY).scatter(1, top[:, None], True)
+    others = [d for d in range(heard.shape[1]) if (counts[:, d] & (top != d)).any()]
     sureness = known.wish.weights[:, :1]
     if not others or not bool((sureness > 0).all()):  # a model without nearness has no place for them
         return known
-    own = _log_probs(model, known, states)
-    share = torch.where(heard >= LIKELY, heard, 0.0).scatter(1, top[:, None], heard.gather(1, top[:, None]))
+    share = torch.where(counts, heard, 0.0)
     share = torch.log(share / share.sum(1, keepdim=True))  # -inf where a reading does not count
+    own = _log_probs(model, known, states)
     mixed = share.gather(1, top[:, None]) + own
     for d in others:
-        meant = model.known(_meaning(batch, torch.where(heard[:, d] >= LIKELY, d, top)), records, known.soft)
-        counts = (share[:, d : d + 1] > float("-inf")) & (top != d)[:, None]
-        more = torch.where(counts, share[:, d : d + 1] + _log_probs(model, meant, states), float("-inf"))
-        mixed = torch.logaddexp(mixed, more)
+        meant = replace(known, wish=model.wish(_meaning(batch.said, torch.full_like(top, d)), batch.instructions, records))
+        more = share[:, d : d + 1] + _log_probs(model, meant, states)
+        mixed = torch.logaddexp(mixed, torch.where((top != d)[:, None], more, float("-inf")))
     nearer = (mixed - own) * model.settings.tau / sureness
     return replace(known, wish=replace(known.wish, named=known.wish.named + nearer))
 
 
-def _meaning(batch: Batch, demand: Tensor) -> Batch:
-    """A batch whose instructions mean one demand each. Shape: demand (instructions,)"""
-    one = F.one_hot(demand, batch.said.demand.shape[1]).to(batch.said.demand.dtype)
-    return replace(batch, said=replace(batch.said, demand=one))
+def _meaning(said: Said, demand: Tensor) -> Said:
+    """Instructions that mean one demand each. Shape: demand (n,)"""
+    return replace(said, demand=F.one_hot(demand, said.demand.shape[1]).to(said.demand.dtype))
 
 
 def _log_probs(model: SigmaModel, known: Known, states: Tensor) -> Tensor:
     """log P(i|d) of all items at one state of each tree. Shape: (trees, dim) → (trees, n_items)"""
-    wish = known.wish
-    h = model.query_vectors(states, known.taste, wish.words, wish.pulls).float()
-    return F.log_softmax(model.item_logits(h, wish.weights, wish.share, known.soft, wish.named, known.terms), dim=1)
+    return F.log_softmax(torch.cat([item_logits(model, states[tree, None], known, tree) for tree in range(len(states))]), dim=1)

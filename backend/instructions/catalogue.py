@@ -198,9 +198,8 @@ class Wordings:
         self.centre, self.offset = np.average(self.vectors, 0, share), np.average(signs, 0, share)
         root = np.sqrt(share)[:, None]
         rows = root * (self.vectors - self.centre)
-        self.weights = rows.T @ np.linalg.solve(
-            rows @ rows.T + RIDGE * np.eye(len(rows)), root * (signs - self.offset)
-        )  # (dim, tasks)
+        # (dim, tasks); there are far more wordings than dimensions
+        self.weights = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(rows.shape[1]), rows.T @ (root * (signs - self.offset)))
         self._remembered: dict[str, np.ndarray] = {}
 
     def _vector(self, text: str) -> np.ndarray:

@@ -30,7 +30,7 @@ from backend.settings import GroundingSettings, ModelSettings, TokenSettings
 from backend.tokenization.item_store import ItemStore
 from backend.workspace import Workspace
 
-_LIKELY = 0.02  # probability from which a demand's pool is read
+LIKELY = 0.05  # probability from which a demand counts as a reading of an instruction
 
 
 def load_store(workspace: Workspace, dataset: Dataset) -> ItemStore:
@@ -111,7 +111,7 @@ class Listener:
 
     def _pools(self, text: str, demand: Tensor) -> dict[str, np.ndarray]:
         """The pools of the demands that a text may well be."""
-        return self.pools.of(text, [task for task, p in zip(self.tasks, demand.tolist(), strict=True) if p >= _LIKELY])
+        return self.pools.of(text, [task for task, p in zip(self.tasks, demand.tolist(), strict=True) if p >= LIKELY])
 
 
 def listener(

@@ -30,7 +30,7 @@ from backend.data.history import COUNT_BUCKETS, RECENCY_BUCKETS
 from backend.model.backbones import Backbone
 from backend.model.batch import Batch, Known, Losses, Targets
 from backend.model.fuse import ProjFuse
-from backend.model.instruction import Instruction, Listen, pool_of
+from backend.model.instruction import Instruction, Listen, Said, Wish, pool_of
 from backend.model.priors import Priors, RecordBatch
 from backend.model.prompt import (
     GROUNDED,
@@ -211,9 +211,13 @@ class SigmaModel(nn.Module):
         with torch.autocast("cpu", enabled=False):  # logits of 5 and more: bfloat16 would round them
             terms, weights = self.priors(records, self._statistics, self._trend)
             taste = F.normalize(self.taste_map(weights @ soft.float()), dim=-1)  # (trees, item_dim)
-            pool = pool_of(batch.said, self.listen.tasks, batch.instructions, records.pools, len(soft))
-            wish = self.instruction(batch.said, self.fuse, self._names, self._name_of, pool)
-        return Known(soft, wish, terms, taste)
+        return Known(soft, self.wish(batch.said, batch.instructions, records), terms, taste)
+
+    def wish(self, said: Said, instructions: Sequence[int], records: RecordBatch) -> Wish:
+        """What instructions ask for; `instructions` says how many belong to each record."""
+        with torch.autocast("cpu", enabled=False):
+            pool = pool_of(said, self.listen.tasks, instructions, records.pools, len(self.store))
+            return self.instruction(said, self.fuse, self._names, self._name_of, pool)
 
     def query_vectors(self, hidden: Tensor, taste: Tensor, words: Tensor, pulls: Tensor) -> Tensor:
         """Query vectors h: the household's taste and the instruction's words, as far as its demand lets them, and what the decoder adds.

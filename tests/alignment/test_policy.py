@@ -15,7 +15,7 @@ from backend.evaluation.cases import Case, build_cases
 from backend.evaluation.components import record_of, tokens_of
 from backend.generation.fusion import fuse, item_priors
 from backend.generation.generator import Generator
-from backend.generation.runner import nearness
+from backend.generation.logits import nearness
 from backend.generation.subset import cosines
 from backend.instructions.tasks import registry
 from backend.settings import DataSettings, FusionSettings

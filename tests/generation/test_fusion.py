@@ -15,11 +15,11 @@ from backend.data.schema import Dataset
 from backend.generation import subset
 from backend.generation.fusion import fuse, item_log_probs, sigma
 from backend.generation.generator import Generator
-from backend.generation.readings import LIKELY
 from backend.generation.request import Request
 from backend.generation.trace import Trace
 from backend.model.batch import Known
 from backend.model.instruction import GATES
+from backend.model.loading import LIKELY
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.settings import FusionSettings
 from tests.generation.conftest import Make

@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from backend.data.schema import Dataset
 from backend.generation.generator import Generator
-from backend.generation.readings import LIKELY, known_as_heard, with_other_readings
+from backend.generation.logits import item_logits
+from backend.generation.readings import known_as_heard, with_other_readings
 from backend.generation.request import Request
-from backend.generation.runner import item_logits
 from backend.model.batch import Batch, Known
+from backend.model.loading import LIKELY
 from backend.model.priors import RecordBatch
 from tests.generation.conftest import Make
 
