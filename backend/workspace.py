@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,17 @@ def fingerprint(value: Any) -> str:
 def provenance() -> dict[str, Any]:
     """Who made a result: commit ("+" where this folder differs from it), date, machine, library versions. Stored beside every figure."""
     return {
-        "commit": _commit(Path(__file__).parent),
+        "commit": running_commit(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": {"cpu": _cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()},
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
+
+
+@cache
+def running_commit() -> str:
+    """The commit of the program that runs. Asked once a process and early: a long run may outlive the commit that it began with."""
+    return _commit(Path(__file__).parent)
 
 
 def _commit(folder: Path) -> str:

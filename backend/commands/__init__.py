@@ -28,5 +28,9 @@ def run(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
         SigmascopeError: the request cannot be served; says what, where and how to mend it.
         Cancelled: interrupted.
     """
+    if args.command not in ("recommend", "info"):  # what measures or makes says what it was made by
+        from backend.workspace import running_commit
+
+        running_commit()
     module = importlib.import_module(f"backend.commands.{_MODULES[args.command]}")
     getattr(module, args.command)(args, out, cancel)

@@ -186,6 +186,11 @@ def test_comparison_is_paired(invented: FusionLab) -> None:
     )
     means = invented.means(now)
     assert means.loc[MEAN, "hr"] == pytest.approx(means.drop(index=MEAN)["hr"].mean())
+    for part, own in invented.parts.items():
+        for name, column in now.values.items():
+            known = [value for value in column[own].tolist() if not np.isnan(value)]
+            assert means.loc[part, name] == pytest.approx(np.mean(known) if known else np.nan, nan_ok=True), (part, name)
+        assert means.loc[part, "coverage"] == now.coverage[part]
     assert moved(invented, base, base, "Query").max() == 0
     assert moved(invented, base, now, "Query").max() > 0
 

@@ -8,11 +8,12 @@ import pytest
 
 from backend.data.schema import Dataset
 from backend.errors import RequestError
+from backend.instructions import catalogue as names
 from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import read
 from backend.instructions.tasks import registry
 from backend.instructions.templates import render, wordings
-from backend.instructions.words import stem, stems
+from backend.instructions.words import stem, stems, words
 
 from .conftest import QUERIES, fake_encode
 
@@ -129,6 +130,14 @@ def test_what_cannot_be_read_is_refused(catalogue: Catalogue, text: str) -> None
         read(text, catalogue)
     assert "\n" not in str(error.value)
     assert str(error.value).count(". ") >= 1  # says how to mend it
+
+
+def test_what_few_wordings_say_may_be_a_wish_of_its_own(shop: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"JustForYou": ("trolley",), "Longtail": ("waste", "odd"), "Discover": (), "Replenish": ("waste", "odd", "odd")}
+    monkeypatch.setattr(names, "_said", lambda task: tuple(stem(word) for word in said[task]))
+    plain = prepare(shop, fake_encode, tasks=tuple(said))
+    found = {word.text: plain.is_plain(word) for word in words("trolley odd waste the")}
+    assert found == {"trolley": True, "odd": True, "waste": False, "the": True}
 
 
 def test_special_tokens_are_words(catalogue: Catalogue) -> None:
