@@ -204,6 +204,7 @@ def train(
         prepare(dataset, shared_encode, tasks=settings.train.tasks),
         encoders.shared_text_encoder().known_vectors,
         settings.seed,
+        settings.train.wordings,
     )
     facts = next((task.facts for task in tasks.values() if isinstance(task, CountedTask)), Facts(dataset, counted))
     pools = gather(facts, settings.train.tasks)

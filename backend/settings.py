@@ -91,6 +91,8 @@ class TrainSettings(Frozen):
     held_households: float = Field(0.1, ge=0, lt=1)
     contexts: int = Field(20_000, ge=1)  # (household, basket) training contexts
     targets: int = Field(4, ge=1)  # targets packed behind one instruction (they see the prompt, not each other)
+    # training wordings of each task that the reader of demands is fitted on, the first of them; None = all
+    wordings: int | None = Field(None, ge=5, exclude_if=lambda n: n is None)
     # instructions of a context that train at once: the first task's, and others drawn where its basket has labels of more
     branches: int = Field(4, ge=1, exclude_if=lambda n: n == 4)
     batch: int = Field(24, ge=1)  # contexts in a batch

@@ -1,4 +1,4 @@
-"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--tasks A,B] [--seen] [--heard]`."""
+"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--tasks A,B] [--seen] [--heard …]`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--heard", action="store_true", help="the demand that a model would hear, fitted anew, not what the page reads"
     )
+    parser.add_argument(
+        "--wordings",
+        type=int,
+        metavar="N",
+        help="with --heard: fitted on this many training wordings of each task (default: all)",
+    )
     args = parser.parse_args(arguments)
     try:
+        if args.wordings is not None and (not args.heard or args.wordings < 5):
+            raise RequestError("--wordings is a number from 5, beside --heard", str(args.wordings), "say both, or neither")
         wishes = _wishes(args.combined) if args.combined else []
         workspace = Workspace.open(args.workspace)
         dataset = open_dataset(workspace)
@@ -46,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     catalogue = prepare(dataset, encoders.shared_text_encoder().encode, stored, tasks)
     rows, right, n = [], 0, 0
-    understood = heard_confusion(catalogue, tasks, not args.seen) if args.heard else confusion(catalogue, tasks, not args.seen)
+    asked = (catalogue, tasks, not args.seen)
+    understood = heard_confusion(*asked, at_most=args.wordings) if args.heard else confusion(*asked)
     for task, read_as in understood.items():
         share = Share(read_as.get(task, 0), sum(read_as.values()))
         right, n = right + share.right, n + share.n

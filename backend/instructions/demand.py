@@ -40,14 +40,19 @@ _SPREAD = 0.6  # what a mark weighs beside the unit vectors, whose two views sha
 _IN_DOUBT, _TIMES = "JustForYou", 2.0  # a next basket that is taken for something else costs twice what the opposite does
 
 
-def fit_demand(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed: int) -> dict[str, np.ndarray]:
+def fit_demand(
+    tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed: int, at_most: int | None = None
+) -> dict[str, np.ndarray]:
     """What a `DemandReader` reads with, fitted on the training wordings of the tasks.
+
+    Args:
+        at_most: wordings of each task, the first of them; None = all.
 
     Shape:
         returns: centres (2, dim) float32 of the two views; basis (m, 2 · dim + 7) float16, m ≤ 700 of the examples; kernel (m, tasks)
         and kernel_bias (tasks,) float32, so that rbf(features, basis) @ kernel + kernel_bias are logits; and what `fit_phrasing` gives.
     """
-    texts, demand, weight = _examples(tasks, catalogue, seed)
+    texts, demand, weight = _examples(tasks, catalogue, seed, at_most)
     masked, marks = heard(texts, catalogue)
     views = np.stack([np.asarray(encode(each), np.float32) for each in (texts, masked)])
     centres = views.mean(1)
@@ -71,14 +76,16 @@ def fit_demand(tasks: Sequence[str], catalogue: Catalogue, encode: Encode, seed:
     }
 
 
-def _examples(tasks: Sequence[str], catalogue: Catalogue, seed: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _examples(
+    tasks: Sequence[str], catalogue: Catalogue, seed: int, at_most: int | None
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Training wordings filled with names, the place of each one's task, and what each counts."""
     rng, values = np.random.default_rng(seed), slot_values(catalogue)
     texts: list[str] = []
     demand: list[int] = []
     weight: list[float] = []
     for place, task in enumerate(tasks):
-        for wording in wordings(task, held_out=False):
+        for wording in wordings(task, held_out=False)[:at_most]:
             slots = slots_of(wording)
             times = _FILLED if slots else 1
             texts += [wording.format_map({slot: str(rng.choice(values[slot])) for slot in slots}) for _ in range(times)]

@@ -69,12 +69,12 @@ def confusion(catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True)
 
 
 def heard_confusion(
-    catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True, seed: int = 7
+    catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True, seed: int = 7, at_most: int | None = None
 ) -> dict[str, dict[str, int]]:
-    """The same for the demand that a model trained on these tasks would hear: the most probable one."""
+    """The same for the demand that a model trained on these tasks and at most so many wordings of each would hear: the most probable one."""
     asked = list(held_out_texts(catalogue, tasks, held_out=held_out))
     texts = [text for _, text in asked]
-    reader = DemandReader(fit_demand(tasks, catalogue, catalogue.encode, seed), tasks, catalogue)
+    reader = DemandReader(fit_demand(tasks, catalogue, catalogue.encode, seed, at_most), tasks, catalogue)
     table: dict[str, dict[str, int]] = {task: {} for task in tasks}
     for (task, _), place in zip(asked, reader.read(texts, catalogue.encode(texts)).argmax(1), strict=True):
         table[task][tasks[place]] = table[task].get(tasks[place], 0) + 1
