@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from backend.data.schema import Dataset
 from backend.data.trend import Trend
 from backend.grounding.encoders import TEXT_DIM, TokenStates
+from backend.instructions.catalogue import prepare
 from backend.model.backbones import Nano, load_backbone
 from backend.model.batch import Batch
 from backend.model.instruction import GATES, Said
@@ -29,8 +31,11 @@ DEMANDS = 4
 class FakeEncoder:
     """Each word has a random vector of its own, drawn from its hash."""
 
+    def __init__(self) -> None:
+        self._remembered: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
     def token_states(self, texts: Sequence[str]) -> TokenStates:
-        rows = [np.stack([self._word(word) for word in text.split()] or [self._word("")]) for text in texts]
+        rows = [np.stack([_of(word) for word in text.split()] or [_of("")]) for text in texts]
         longest = max(len(row) for row in rows)
         states = torch.zeros(len(rows), longest, TEXT_DIM)
         mask = torch.zeros(len(rows), longest, dtype=torch.bool)
@@ -40,18 +45,25 @@ class FakeEncoder:
         return TokenStates(states, mask, torch.from_numpy(self.encode(texts)))
 
     def remembered(self, texts: Sequence[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        out = [(self.token_states([text]), self.encode([text])[0]) for text in texts]
-        return [(states.states[0][states.mask[0]].half(), torch.from_numpy(vector)) for states, vector in out]
+        for text in texts:
+            if text not in self._remembered:
+                states, vector = self.token_states([text]), self.encode([text])[0]
+                self._remembered[text] = (states.states[0][states.mask[0]].half(), torch.from_numpy(vector))
+        return [self._remembered[text] for text in texts]
 
     def known_vectors(self, texts: Sequence[str]) -> np.ndarray:
         return self.encode(texts) if texts else np.zeros((0, TEXT_DIM), np.float32)
 
     def encode(self, texts: Sequence[str], **kwargs: object) -> np.ndarray:
-        vectors = np.stack([sum(self._word(word) for word in (text.lower().split() or [""])) for text in texts])
+        vectors = np.stack([sum(_of(word) for word in (text.lower().split() or [""])) for text in texts])
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
-    def _word(self, word: str) -> np.ndarray:
-        return np.random.default_rng(zlib.crc32(word.encode())).normal(size=TEXT_DIM).astype(np.float32)
+
+@lru_cache(maxsize=4096)
+def _of(word: str) -> np.ndarray:
+    vector = np.random.default_rng(zlib.crc32(word.encode())).normal(size=TEXT_DIM).astype(np.float32)
+    vector.flags.writeable = False
+    return vector
 
 
 def unit(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
@@ -75,7 +87,7 @@ def small_store(n: int, seed: int = 0) -> ItemStore:
 def fake_ground(texts: Sequence[str]) -> torch.Tensor:
     """Grounded vectors of texts: a fixed random projection of the fake sentence vectors."""
     turn = np.random.default_rng(9).normal(size=(TEXT_DIM, WIDTH))
-    vectors = np.stack([FakeEncoder().encode([text])[0] @ turn for text in texts]) if texts else np.zeros((0, WIDTH))
+    vectors = np.stack([vector @ turn for vector in FakeEncoder().encode(texts)]) if texts else np.zeros((0, WIDTH))
     return torch.from_numpy(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).float()
 
 
@@ -84,8 +96,9 @@ class FakeListener:
 
     tasks, sentence_dim = ("JustForYou", "Category", "Query", "Discover"), TEXT_DIM
 
-    def __init__(self, n_items: int) -> None:
-        self.n_items = n_items
+    def __init__(self, dataset: Dataset) -> None:
+        self.n_items = dataset.n_items
+        self.catalogue = prepare(dataset, FakeEncoder().encode, tasks=self.tasks)
 
     def pools_of(self, text: str) -> dict[str, np.ndarray]:
         """Half of the items for Category; for Query a few, and of every other text only."""
@@ -107,7 +120,7 @@ def small_model(dataset: Dataset, seed: int = 0, dropout: float = 0.0, **changes
     settings = ModelSettings(**{**MODEL, **changes})
     backbone = Nano(settings, FakeEncoder()) if settings.backbone == "nano" else load_backbone(settings)  # type: ignore[arg-type]
     tokens = TokenSettings(levels=LEVELS, codes=CODES)
-    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, FakeListener(dataset.n_items), dropout)
+    model = SigmaModel(backbone, small_store(dataset.n_items, seed), settings, tokens, FakeListener(dataset), dropout)
     own = (model.code_head, model.query_head, model.priors.again, model.priors.taste, model.instruction.add[-1])
     for head in (*own, *(ask[-1] for ask in model.instruction.asks)):  # type: ignore[index]
         torch.nn.init.normal_(head.weight, std=0.05)

@@ -1,4 +1,4 @@
-"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--tasks A,B] [--seen] [--heard …]`."""
+"""How well free text is read: `python -m backend.commands.reading [--workspace DIR] [--combined FILE] [--tasks A,B] [--wordings N] …`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from backend.data.store import open_dataset
 from backend.errors import RequestError, SigmascopeError
 from backend.grounding import encoders
 from backend.instructions.catalogue import prepare
+from backend.instructions.demand import DemandReader, fit_demand
 from backend.instructions.measure import Share, combined, confusion, heard_confusion
 from backend.instructions.tasks import task_classes
 from backend.instructions.trained import trained_tasks
+from backend.settings import Settings
 from backend.workspace import Workspace
 
 _EVERY = tuple(task.name for task in task_classes())
@@ -29,33 +31,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m backend.commands.reading", description="How well free text is read.")
     parser.add_argument("--workspace", help="default: the shipped demo")
     parser.add_argument("--combined", help="TOML file of combined instructions")
-    parser.add_argument("--tasks", help="as if the model were trained on these, separated by commas (default: the workspace's)")
+    parser.add_argument(
+        "--tasks", help="as if the model were trained on these, separated by commas: its reader is fitted anew (default: its own)"
+    )
+    parser.add_argument("--wordings", type=int, metavar="N", help="fitted anew on this many training wordings of each task")
     parser.add_argument("--seen", action="store_true", help="the training wordings instead of the held-out ones")
-    parser.add_argument(
-        "--heard", action="store_true", help="the demand that a model would hear, fitted anew, not what the page reads"
-    )
-    parser.add_argument(
-        "--wordings",
-        type=int,
-        metavar="N",
-        help="with --heard: fitted on this many training wordings of each task (default: all)",
-    )
+    parser.add_argument("--heard", action="store_true", help="the most probable demand alone, whatever names and prices are said")
     args = parser.parse_args(arguments)
     try:
-        if args.wordings is not None and (not args.heard or args.wordings < 5):
-            raise RequestError("--wordings is a number from 5, beside --heard", str(args.wordings), "say both, or neither")
+        if args.wordings is not None and args.wordings < 5:
+            raise RequestError(f"--wordings {args.wordings} is too few", "--wordings", "take 5 or more")
         wishes = _wishes(args.combined) if args.combined else []
         workspace = Workspace.open(args.workspace)
         dataset = open_dataset(workspace)
         stored = workspace.stage("grounding").arrays("names")["vectors"].astype(np.float32)
         tasks = _named(args.tasks) if args.tasks else trained_tasks(workspace)
+        catalogue = prepare(dataset, encoders.shared_text_encoder().known_vectors, stored, tasks)
+        if args.tasks or args.wordings or not workspace.has("model"):
+            fitted = fit_demand(tasks, catalogue, catalogue.encode, Settings().seed, args.wordings)
+        else:
+            fitted = workspace.stage("model").arrays("demand")
+        reader = DemandReader(fitted, tasks, catalogue)
     except SigmascopeError as error:
         show(sys.stderr, f"error: {error}")
         return 1
-    catalogue = prepare(dataset, encoders.shared_text_encoder().encode, stored, tasks)
+    catalogue.asks = reader.of
     rows, right, n = [], 0, 0
-    asked = (catalogue, tasks, not args.seen)
-    understood = heard_confusion(*asked, at_most=args.wordings) if args.heard else confusion(*asked)
+    understood = heard_confusion(reader, not args.seen) if args.heard else confusion(catalogue, tasks, not args.seen)
     for task, read_as in understood.items():
         share = Share(read_as.get(task, 0), sum(read_as.values()))
         right, n = right + share.right, n + share.n

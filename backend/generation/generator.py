@@ -32,10 +32,7 @@ from backend.generation.runner import PromptState, Runner
 from backend.generation.shopper import Shopper, Shoppers
 from backend.generation.subset import best_of_each, cosines, without_items
 from backend.generation.trace import Trace
-from backend.grounding.encoders import shared_text_encoder
-from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.reading import Reading, read
-from backend.instructions.wording_vectors import remembering
 from backend.model.loading import load_model
 from backend.model.prompt import Tokens
 from backend.model.sigma import SigmaModel
@@ -56,13 +53,10 @@ class Generator:
     Args:
         model: the trained model, with its item store.
         dataset: the catalogue and the households.
-        name_vectors: sentence vectors of the catalogue's names, as the grounding stage stores them. Shape: (names, 384).
         judge: scores items for `FusionSettings.judge_weight`; None = that weight plays no part.
     """
 
-    def __init__(
-        self, model: SigmaModel, dataset: Dataset, name_vectors: np.ndarray | None = None, judge: Judged | None = None
-    ) -> None:
+    def __init__(self, model: SigmaModel, dataset: Dataset, judge: Judged | None = None) -> None:
         self.model, self.dataset = model, dataset
         self.sids = model.store.sids
         self.index = PrefixIndex(self.sids, model.levels)
@@ -71,8 +65,6 @@ class Generator:
         self.records = Records(dataset)
         self.price = log_price(dataset)
         self.judge = judge
-        self._catalogue: Catalogue | None = None
-        self._name_vectors = name_vectors
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
 
     def warm(self) -> None:
@@ -89,10 +81,7 @@ class Generator:
     def read(self, instruction: str) -> Reading:
         """What is understood of an instruction; an empty one asks for the next basket."""
         with self._lock:
-            if self._catalogue is None:
-                encode = remembering(shared_text_encoder().encode)
-                self._catalogue = prepare(self.dataset, encode, self._name_vectors, self.model.listen.tasks)
-            return read(instruction or DEFAULT_INSTRUCTION, self._catalogue)
+            return read(instruction or DEFAULT_INSTRUCTION, self.model.listen.catalogue)
 
     # the three steps ----------------------------------------------------------------------------------------------------
 
@@ -273,7 +262,6 @@ def load_generator(
     """
     threadpool_limits(1, user_api="blas")  # its idle threads spin on after a product, and torch's would wait for them
     dataset = dataset or open_dataset(workspace)
-    names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    generator = Generator(model or load_model(workspace, dataset), dataset, names, judge)
+    generator = Generator(model or load_model(workspace, dataset), dataset, judge)
     generator.warm()
     return generator

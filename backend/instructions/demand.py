@@ -167,6 +167,7 @@ class DemandReader:
         self.tasks, self.catalogue = tuple(tasks), catalogue
         self._fitted = {name: value.astype(np.float32) for name, value in fitted.items() if not name.startswith("phrasing")}
         self._phrasing = Phrasing(fitted)
+        self._last: tuple[str | None, dict[str, float]] = None, {}
 
     def read(self, texts: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Probability of each task. Shape: vectors (n, dim) unit norm → (n, tasks) float32."""
@@ -176,6 +177,13 @@ class DemandReader:
         # the geometric mean: of all powers of the product, the best log-loss on left-out wordings, so it is as sure as it is right
         out = np.sqrt(self._by_meaning(vectors, masked, marks) * self._phrasing.read(masked, marks))
         return np.asarray(out / out.sum(1, keepdims=True), np.float32)
+
+    def of(self, text: str) -> dict[str, float]:
+        """Probability of each task for one text."""
+        if text != self._last[0]:  # reading asks several times about the same text
+            found = self.read([text], self.catalogue.encode([text]))[0]
+            self._last = text, dict(zip(self.tasks, found.tolist(), strict=True))
+        return self._last[1]
 
     def _by_meaning(self, vectors: np.ndarray, masked: Sequence[str], marks: np.ndarray) -> np.ndarray:
         """The kernel's opinion. Shape: (n, tasks)"""

@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.errors import RequestError
 from backend.instructions.catalogue import Catalogue
-from backend.instructions.demand import DemandReader, fit_demand, slot_values
+from backend.instructions.demand import DemandReader, slot_values
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import slots_of, wordings
 from backend.tokenization.tree import wilson
@@ -68,16 +68,13 @@ def confusion(catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True)
     return table
 
 
-def heard_confusion(
-    catalogue: Catalogue, tasks: Sequence[str], held_out: bool = True, seed: int = 7, at_most: int | None = None
-) -> dict[str, dict[str, int]]:
-    """The same for the demand that a model trained on these tasks and at most so many wordings of each would hear: the most probable one."""
-    asked = list(held_out_texts(catalogue, tasks, held_out=held_out))
+def heard_confusion(reader: DemandReader, held_out: bool = True) -> dict[str, dict[str, int]]:
+    """The same for the demand that a model with this reader hears: the most probable one."""
+    asked = list(held_out_texts(reader.catalogue, reader.tasks, held_out=held_out))
     texts = [text for _, text in asked]
-    reader = DemandReader(fit_demand(tasks, catalogue, catalogue.encode, seed, at_most), tasks, catalogue)
-    table: dict[str, dict[str, int]] = {task: {} for task in tasks}
-    for (task, _), place in zip(asked, reader.read(texts, catalogue.encode(texts)).argmax(1), strict=True):
-        table[task][tasks[place]] = table[task].get(tasks[place], 0) + 1
+    table: dict[str, dict[str, int]] = {task: {} for task in reader.tasks}
+    for (task, _), place in zip(asked, reader.read(texts, reader.catalogue.encode(texts)).argmax(1), strict=True):
+        table[task][reader.tasks[place]] = table[task].get(reader.tasks[place], 0) + 1
     return table
 
 

@@ -3,7 +3,9 @@
 - Hard filters: prices and a total (`prices`), what to leave out, what is on offer (`phrases`), "nothing I bought before". A category
   or an occasion that is read stays a soft signal: the model sees the text itself, the reading is what the page shows beside it.
 - Order: prices, "bought before", names by their words, phrases around the names, names by meaning, task. A name that is said
-  decides the task; one that is only meant gives way to a wish to explore ("surprise me").
+  is asked for; one that is only meant gives way to a wish to explore ("surprise me").
+- Which task that is, among those that what is said allows, is told by the model's own reader of demands (`Catalogue.asks`); in doubt it is
+  the next basket, a shelf or what is searched for.
 - Wishes combine: `tasks` lists all that were read, `task` is the one that the model is asked for. Tasks that the model was not
   trained on are not named; what is known of them is still applied as a filter ("on sale").
 - Content words that nothing explains are listed in `unknown`, never dropped silently.
@@ -17,13 +19,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backend.data.calendar import SEASONS
-from backend.instructions.catalogue import PLACEHOLDER, Catalogue, Found, Name
+from backend.instructions.catalogue import Catalogue, Found, Name
 from backend.instructions.cues import CUES
 from backend.instructions.hearing import hear, meant
 from backend.instructions.phrases import Phrase
 from backend.instructions.prices import cut_out
 from backend.instructions.templates import sanitise, wordings
 from backend.instructions.words import Word, words
+
+FREE = ("JustForYou", "Discover", "Longtail", "Deals", "Replenish")  # tasks that need no name, occasion or price
+SURE = 0.5  # probability above which a task is asked for
+CLEAR = 0.8  # … and said clearly
 
 
 @dataclass(frozen=True)
@@ -127,20 +133,19 @@ def read(text: str, catalogue: Catalogue) -> Reading:
 
     excluding, offers = told.places("exclude"), told.places("deals", "no deals")
     wish = cut_out(text, sorted([*prices, *excluding]))  # the task is judged without these words
-    priced = cut_out(text, excluding) if prices and "Budget" in catalogue.tasks else None
     names = [one.name for one in found]
     free = "JustForYou"
     if not found:
-        free = _free_task(wish, catalogue, cue_only=True)
-        if free == "JustForYou":
+        free = _free_task(wish, catalogue, bool(prices)) if CUES.search(wish) else free
+        if free in ("JustForYou", "Budget"):
             said_something = len(left) < len(said)  # words that are all unknown say nothing of exploring
             if not theme:
                 names, left = meant(said, left, catalogue)
             if not names and said_something:
-                free = _free_task(wish, catalogue) if priced is None else _priced_task(priced, wish, catalogue)
+                free = _free_task(wish, catalogue, bool(prices))
     deals = deals or (free == "Deals" and not theme)  # "ideas for Easter" are no offers, whatever they sound like
     primary = _primary(found) if found else next(iter(names), None)
-    named = cut_out(text, sorted([*prices, *excluding, *told.unseen, *offers, *told.places("theme")]))
+    named = cut_out(text, sorted([*prices, *excluding, *told.unseen]))
     tasks, slots = _tasks(named, primary, names, theme, free, deals, limits.max_price, limits.max_total, catalogue)
 
     untold = [*told.unseen, *excluding]  # the model is not told what the filters do, unless that is what it is asked for
@@ -172,26 +177,20 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     )
 
 
-def _free_task(text: str, catalogue: Catalogue, cue_only: bool = False) -> str:
-    """Which task a text that names nothing asks for."""
-    if all(word.is_function for word in words(text)):
-        return "JustForYou"
-    explores = CUES.search(text) is not None
-    more = bool({"Longtail", "Deals", "Replenish"} & set(catalogue.tasks))
-    if cue_only and not (more and explores):
-        return "Discover" if explores else "JustForYou"
-    task = catalogue.free_task(text)
-    return "Discover" if explores and task == "JustForYou" else task
+def _free_task(text: str, catalogue: Catalogue, priced: bool = False) -> str:
+    """Which task a text that names nothing asks for, its prices and exclusions left out; what is vague asks for the next basket.
 
-
-def _priced_task(priced: str, bare: str, catalogue: Catalogue) -> str:
-    """The same for a text with a price limit, where Budget is a task: another one must be said clearly beside the price.
-
-    Offers must be said by their own words then: "cheap picks, max $5" asks for a price, not for discounts.
+    Args:
+        priced: a price was said: another task must be said clearly beside it, and offers by their own words.
     """
-    task = _free_task(priced, catalogue)
-    close = catalogue.close_task(bare) if task in ("Budget", "Deals") else task
-    return "Budget" if close in ("JustForYou", "Deals") else close
+    budget = priced and "Budget" in catalogue.tasks
+    if all(word.is_function for word in words(text)):
+        return "Budget" if budget else "JustForYou"
+    told = catalogue.asks(text) if catalogue.asks else {}
+    task = next((task for task in FREE if told.get(task, 0.0) > (CLEAR if budget else SURE)), "JustForYou")
+    if task == "JustForYou" and CUES.search(text) and (not catalogue.asks or not budget):
+        task = "Discover"
+    return "Budget" if budget and task in ("JustForYou", "Deals") else task
 
 
 def _tasks(
@@ -208,12 +207,10 @@ def _tasks(
     """All tasks that a text asks for, the one of the model first, and that one's slots."""
     asked: dict[str, dict[str, str]] = {}
     if primary is not None:
-        masked = _masked(text, catalogue)
-        if catalogue.complements(masked):
-            asked["Complement"] = {"items": " and ".join(dict.fromkeys(name.text for name in names))}
-        else:
-            task = _asks(masked, primary, catalogue)
-            asked[task] = {"category": primary.category or ""} if task == "Category" else {"query": primary.query or ""}
+        items = " and ".join(dict.fromkeys(name.text for name in names))
+        values = {"category": primary.category or "", "query": primary.query or "", "items": items}
+        task, slot = _asked_of(text, primary, catalogue)
+        asked[task] = {slot: values[slot]}
     if theme is not None:
         asked["Season" if theme in SEASONS else "Holiday"] = {"season" if theme in SEASONS else "holiday": theme}
     if free not in ("JustForYou", "Budget"):
@@ -243,19 +240,14 @@ def _primary(found: Sequence[Found]) -> Name:
     return max(found, key=lambda one: (one.last - one.first, -one.first)).name
 
 
-def _masked(text: str, catalogue: Catalogue) -> str:
-    """A text with the placeholder for each name, as the wordings are compared."""
-    said = words(text)
-    for one in reversed(catalogue.find(said)):
-        text = text[: said[one.first].start] + PLACEHOLDER + text[said[one.last - 1].stop :]
-    return text
-
-
-def _asks(masked: str, name: Name, catalogue: Catalogue) -> str:
-    """Whether a text (its names as placeholders) asks for a category or for the answers to a query."""
-    if name.category and name.query:
-        return catalogue.nearest_asking(masked)
-    return "Category" if name.category else "Query"
+def _asked_of(text: str, name: Name, catalogue: Catalogue) -> tuple[str, str]:
+    """What a text asks for of the name it says: what goes with it, its shelf, or the answers to a query; the task and its slot."""
+    told = catalogue.asks(text) if catalogue.asks else {}
+    if told.get("Complement", 0.0) > SURE:
+        return "Complement", "items"
+    if name.category and (not name.query or told.get("Category", 0.0) >= told.get("Query", 0.0)):
+        return "Category", "category"
+    return "Query", "query"
 
 
 def _as_typed(text: str, left: Sequence[Word]) -> list[str]:

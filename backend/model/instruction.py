@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from backend.instructions.catalogue import Catalogue
 from backend.model.fuse import ProjFuse
 from backend.tokenization.item_store import NAMED
 
@@ -52,6 +53,7 @@ class Listen(Protocol):
 
     tasks: tuple[str, ...]  # the demands that it tells apart
     sentence_dim: int
+    catalogue: Catalogue  # what instructions are read with
 
     def __call__(self, texts: Sequence[str], demand: Tensor | None = None) -> Said:
         """Vectors of instructions; `demand` where it is known, else it is read."""

@@ -98,7 +98,8 @@ class Listener:
     sentence_dim = encoders.TEXT_DIM
 
     def __init__(self, ground: Callable[[Sequence[str]], Tensor], reader: DemandReader, pools: Pools) -> None:
-        self.ground, self.reader, self.pools, self.tasks = ground, reader, pools, reader.tasks
+        self.ground, self.reader, self.pools = ground, reader, pools
+        self.tasks, self.catalogue = reader.tasks, reader.catalogue
 
     def __call__(self, texts: Sequence[str], demand: Tensor | None = None) -> Said:
         """Vectors of instructions; `demand` where it is known, else it is read."""
@@ -124,7 +125,9 @@ def listener(
     """The listener of a workspace, with a reader of these tasks, fitted as `fit_demand` does it, and pools counted as `gather` does it."""
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
     catalogue = prepare(dataset, lambda texts: encoders.shared_text_encoder().known_vectors(texts), names, tasks)
-    return Listener(text_grounder(workspace), DemandReader(demand, tasks, catalogue), Pools(pools, catalogue, dataset))
+    reader = DemandReader(demand, tasks, catalogue)
+    catalogue.asks = reader.of  # reading and model hear the same
+    return Listener(text_grounder(workspace), reader, Pools(pools, catalogue, dataset))
 
 
 def shared_encode(texts: list[str]) -> np.ndarray:

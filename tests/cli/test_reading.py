@@ -52,16 +52,16 @@ def test_answers_expected_of_all_tasks_are_those_of_all_tasks(
 
 def test_what_a_model_hears_is_told_apart_from_what_the_page_reads(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = {}
-    for flags in ((), ("--heard", "--wordings", "60"), ("--heard", "--wordings", "5")):
+    for flags in ((), ("--heard",), ("--heard", "--wordings", "5")):
         assert main(["--workspace", str(trained), *flags]) == 0
         told[flags] = capsys.readouterr().out
     page, heard, less = (float(text.rsplit("\nall ", 1)[1].split()[0]) for text in told.values())
     assert heard > 0.8  # chance is a quarter
-    assert heard != page, "two readers"
-    assert heard > less + 0.05, "fitted on fewer wordings"
+    assert page >= heard, "what is said narrows down what can be asked for"
+    assert told[()] != told["--heard",]
+    assert heard > less + 0.05, "fitted anew on fewer wordings"
 
 
-@pytest.mark.parametrize("flags", [("--wordings", "60"), ("--heard", "--wordings", "0")])
-def test_wordings_without_their_reader_are_refused(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(list(flags)) == 1
-    assert capsys.readouterr().err.startswith("error: --wordings is a number from 5, beside --heard")
+def test_too_few_wordings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--wordings", "0"]) == 1
+    assert capsys.readouterr().err.startswith("error: --wordings 0 is too few")

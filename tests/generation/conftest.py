@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from backend.data.schema import Dataset
-from backend.generation import generator as module
 from backend.generation.generator import Generator
 from backend.model.sigma import SigmaModel
-from tests.small import FakeEncoder, small_model
+from tests.small import small_model
 
 Make = Callable[..., Generator]
 
 
 @pytest.fixture(scope="session")
-def make(tiny_dataset: Dataset) -> Iterator[Make]:
+def make(tiny_dataset: Dataset) -> Make:
     """Make a generator: `make()`, `make(prefix_levels=2)`, `make(model=…)`."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(module, "shared_text_encoder", FakeEncoder)
 
     def call(model: SigmaModel | None = None, **changes: Any) -> Generator:
         model = model or small_model(tiny_dataset, seed=5, **changes)
         return Generator(model, tiny_dataset)
 
-    yield call
-    patch.undo()
+    return call
 
 
 @pytest.fixture(scope="session")

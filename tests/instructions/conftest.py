@@ -8,6 +8,8 @@ import pytest
 
 from backend.data import schema
 from backend.data.schema import Dataset
+from backend.instructions.catalogue import Catalogue
+from backend.instructions.demand import DemandReader, fit_demand
 from backend.instructions.words import words
 
 # title, department, category
@@ -65,3 +67,10 @@ def fake_encode(texts: list[str]) -> np.ndarray:
             if not word.is_function:
                 vectors[row, zlib.crc32(word.stem.encode()) % 256] += 1
     return vectors
+
+
+def listening(catalogue: Catalogue, at_most: int | None = None) -> Catalogue:
+    """The catalogue with a reader of demands of its own, as a trained model has one."""
+    fitted = fit_demand(catalogue.tasks, catalogue, catalogue.encode, 7, at_most)
+    catalogue.asks = DemandReader(fitted, catalogue.tasks, catalogue).of
+    return catalogue

@@ -16,7 +16,7 @@ from backend.instructions.measure import Share, check, combined, confusion
 from backend.instructions.reading import read
 from backend.instructions.tasks import task_classes
 from backend.instructions.templates import wordings
-from tests.instructions.conftest import fake_encode
+from tests.instructions.conftest import fake_encode, listening
 
 WISHES = tomllib.loads((Path(__file__).parent / "combined.toml").read_text("utf-8"))["wish"]
 EVERY = tuple(task.name for task in task_classes())
@@ -24,12 +24,12 @@ EVERY = tuple(task.name for task in task_classes())
 
 @pytest.fixture(scope="module")
 def catalogue(dataset: Dataset) -> Catalogue:
-    return prepare(dataset, fake_encode)
+    return listening(prepare(dataset, fake_encode), 60)
 
 
 @pytest.fixture(scope="module")
 def every(dataset: Dataset, catalogue: Catalogue) -> Catalogue:
-    return prepare(dataset, fake_encode, catalogue.name_vectors(), EVERY)
+    return listening(prepare(dataset, fake_encode, catalogue.name_vectors(), EVERY), 60)
 
 
 def test_there_are_enough() -> None:
@@ -126,7 +126,7 @@ def test_confusion_counts_every_wording(every: Catalogue, dataset: Dataset) -> N
 
 @pytest.mark.parametrize("known", [*((task,) for task in EVERY), ("Season", "Holiday"), ("Complement", "Budget")])
 def test_a_model_of_few_tasks_reads_everything(dataset: Dataset, catalogue: Catalogue, known: tuple[str, ...]) -> None:
-    few = prepare(dataset, fake_encode, catalogue.name_vectors(), known)
+    few = listening(prepare(dataset, fake_encode, catalogue.name_vectors(), known), 10)
     for text in (
         "my weekly shop",
         "what goes with frozen pizza",

@@ -9,7 +9,7 @@ from backend.data.schema import Dataset
 from backend.errors import WorkspaceError
 from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, Name, prepare
-from backend.instructions.demand import MARKS, DemandReader, _examples, fit_demand, heard
+from backend.instructions.demand import _TIMES, MARKS, DemandReader, _examples, fit_demand, heard
 from backend.instructions.templates import wordings
 from tests.small import FakeEncoder
 
@@ -26,7 +26,7 @@ def catalogue(tiny_dataset: Dataset) -> Catalogue:
 
 
 def test_wordings_are_each_as_heavy_as_the_next_but_in_doubt_it_is_the_next_basket(catalogue: Catalogue) -> None:
-    texts, demand, weight = _examples(TASKS, catalogue, seed=7)
+    texts, demand, weight = _examples(TASKS, catalogue, seed=7, at_most=None)
     assert len(texts) == len(demand) == len(weight)
     _, marks = heard(texts, catalogue)
     for place, task in enumerate(TASKS):
@@ -35,6 +35,17 @@ def test_wordings_are_each_as_heavy_as_the_next_but_in_doubt_it_is_the_next_bask
         assert weight[own].sum() == pytest.approx(heavy * len(wordings(task, held_out=False)), rel=1e-4)
         names = marks[own, :2].max(1).mean()
         assert names > 0.9 if task in ("Category", "Query") else names < 0.1
+
+
+def test_only_the_first_wordings_are_taken_where_so_many_are_asked_for(catalogue: Catalogue) -> None:
+    every, few = (_examples(TASKS, catalogue, seed=7, at_most=n) for n in (None, 5))
+    for place, task in enumerate(TASKS):
+        assert few[2][few[1] == place].sum() == pytest.approx(5 * (_TIMES if task == "JustForYou" else 1)), (
+            "weights sum up to the wordings"
+        )
+    first = [text for text, place in zip(few[0], few[1], strict=True) if TASKS[place] == "Discover"]
+    assert first == wordings("Discover", held_out=False)[:5]
+    assert len(few[0]) < len(every[0])
 
 
 def test_what_it_was_fitted_on_is_read_again(catalogue: Catalogue) -> None:

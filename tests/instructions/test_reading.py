@@ -15,14 +15,14 @@ from backend.instructions.tasks import registry
 from backend.instructions.templates import render, wordings
 from backend.instructions.words import stem, stems, words
 
-from .conftest import QUERIES, fake_encode
+from .conftest import QUERIES, fake_encode, listening
 
 NOTHING: dict[str, Any] = {}
 
 
 @pytest.fixture(scope="module")
 def catalogue(shop: Dataset) -> Catalogue:
-    return prepare(shop, fake_encode)
+    return listening(prepare(shop, fake_encode))
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def catalogue(shop: Dataset) -> Catalogue:
         ("help me choose milk", "Category", {"category": "Milk"}, NOTHING, []),
         ("cheddar, nothing I bought before", "Query", {"query": "cheddar"}, {"seen": "hide"}, []),
         ("organic gluten-free pizza", "Query", {"query": "pizza"}, NOTHING, ["organic", "gluten-free"]),
-        ("I need to restock milk for my hamster's party", "Category", {"category": "Milk"}, NOTHING, ["hamster's", "party"]),
+        ("I need to restock milk for my hamster's party", "Query", {"query": "milk"}, NOTHING, ["hamster's", "party"]),
         ("pizza without cheddar", "Query", {"query": "pizza"}, {"exclude": ["cheddar"]}, []),
         ("we have no cheddar left at home", "Query", {"query": "cheddar"}, NOTHING, []),
         ("there's no cheddar in the house", "Query", {"query": "cheddar"}, NOTHING, []),
         ("can't leave without cheddar", "Query", {"query": "cheddar"}, NOTHING, []),
         ("can I get hold of cheddar", "Query", {"query": "cheddar"}, NOTHING, []),
         ("pizza, hold the cheddar", "Query", {"query": "pizza"}, {"exclude": ["cheddar"]}, []),
-        ("milk and pizza", "Category", {"category": "Milk"}, NOTHING, []),
+        ("milk and pizza", "Query", {"query": "milk"}, NOTHING, []),
         ("a $5 cheddar", "Query", {"query": "cheddar"}, NOTHING, ["$5"]),
         ("surprise me", "Discover", {}, NOTHING, []),
         ("surprise me with cheddar", "Query", {"query": "cheddar"}, NOTHING, []),
@@ -151,7 +151,7 @@ def test_names_by_meaning_when_none_is_said(shop: Dataset) -> None:
     def encode(texts: list[str]) -> np.ndarray:  # the fake, which knows that fizzy water is a soft drink
         return fake_encode(["soft drinks" if text in ("fizzy water", "fizzy") else text for text in texts])
 
-    catalogue = prepare(shop, encode)
+    catalogue = listening(prepare(shop, encode))
     assert (read("some fizzy water please", catalogue).category, read("some fizzy water", catalogue).unknown) == (
         "Soft drinks",
         [],
@@ -199,7 +199,7 @@ def test_with_the_real_encoder(shop: Dataset) -> None:
         mask = batch["attention_mask"][..., None]
         return ((states * mask).sum(1) / mask.sum(1)).numpy()
 
-    catalogue = prepare(shop, encode)
+    catalogue = listening(prepare(shop, encode))
     assert read("puppy food", catalogue).category == "Dog foods"
     assert read("fizzy soft beverages", catalogue).category == "Soft drinks"
     assert read("food for my hamster", catalogue).category is None
