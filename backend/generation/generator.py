@@ -68,7 +68,7 @@ class Generator:
         self._lock = Turns()  # held while the model computes, not while somebody draws: sessions take turns step by step
 
     def warm(self) -> None:
-        """Answer a request and read two more, so that the first user does not wait for what is made once (wordings, kernels)."""
+        """Answer a request and read two more, so that the first user does not wait for what is made once (kernels, prepared names)."""
         for text in (
             "my weekly shop",
             f"something in {self.dataset.items[c.CATEGORY].iloc[0]}",
