@@ -33,13 +33,13 @@ def test_an_unknown_task_is_one_line(trained: Path, capsys: pytest.CaptureFixtur
 
 
 def test_tasks_are_those_that_are_named(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--workspace", str(trained), "--tasks", "Category, Query"]) == 0
+    assert main(["--workspace", str(trained), "--tasks", "Category, Query", "--wordings", "40"]) == 0
     told = capsys.readouterr().out
     assert "held-out wordings of 2 tasks" in told
     assert "Discover" not in told
 
 
-@pytest.mark.parametrize(("flags", "every"), [((), False), (("--tasks", ",".join(reading._EVERY)), True)])
+@pytest.mark.parametrize(("flags", "every"), [((), False), (("--tasks", ",".join(reading._EVERY), "--wordings", "10"), True)])
 def test_answers_expected_of_all_tasks_are_those_of_all_tasks(
     trained: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], every: bool
 ) -> None:

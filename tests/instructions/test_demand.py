@@ -114,7 +114,7 @@ def test_unseen_wordings_are_read_by_the_real_encoder(tiny_dataset: Dataset) -> 
         return shared_text_encoder().encode(texts)
 
     catalogue = prepare(tiny_dataset, encode)
-    reader = DemandReader(fit_demand(TASKS, catalogue, encode, seed=7), TASKS, catalogue)
+    reader = DemandReader(fit_demand(TASKS, catalogue, encode, seed=7, at_most=200), TASKS, catalogue)
     for place, task in ((0, "JustForYou"), (3, "Discover")):
         texts = wordings(task, held_out=True)
         assert (reader.read(texts, encode(texts)).argmax(1) == place).mean() >= 0.88
