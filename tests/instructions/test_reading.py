@@ -193,3 +193,39 @@ def test_with_the_real_encoder(shop: Dataset) -> None:
     assert read("food for my hamster", catalogue).category is None
     tasks = [(read(text, catalogue).task, task) for task in ("JustForYou", "Discover") for text in wordings(task, held_out=True)]
     assert np.mean([read_as == task for read_as, task in tasks]) >= 0.85  # of 117 wordings that reading does not know
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "tasks"),
+    [
+        ("some hidden gems", {"Longtail": 0.6, "JustForYou": 0.4}, ("Longtail",)),
+        ("some hidden gems", {"Longtail": 0.5, "Replenish": 0.5}, ("JustForYou",)),  # in doubt
+        ("some hidden gems under $5", {"Longtail": 0.6}, ("Budget",)),  # not clear beside a price
+        ("some hidden gems under $5", {"Longtail": 0.9}, ("Longtail", "Budget")),
+        ("some hidden gems under $5", {"Deals": 0.9}, ("Budget",)),  # offers are said by their own words
+        ("some hidden gems", {"Deals": 0.9}, ("Deals",)),
+        ("milk", {"Category": 0.4, "Query": 0.3}, ("Category",)),
+        ("milk", {"Category": 0.3, "Query": 0.4}, ("Query",)),
+        ("milk", {"Complement": 0.5, "Query": 0.4}, ("Query",)),
+        ("milk", {"Complement": 0.6, "Query": 0.4}, ("Complement",)),
+        ("cheddar", {"Category": 0.9}, ("Query",)),  # no shelf is called so
+        ("milk", {"Discover": 0.9}, ("Category",)),  # what is named is asked for
+    ],
+)
+def test_the_task_is_what_the_model_hears_among_what_was_said(
+    shop: Dataset, text: str, heard: dict[str, float], tasks: tuple[str, ...]
+) -> None:
+    known = ("JustForYou", "Category", "Query", "Discover", "Longtail", "Deals", "Budget", "Complement", "Replenish")
+    catalogue = prepare(shop, fake_encode, tasks=known)
+    catalogue.asks = lambda _: heard
+    assert read(text, catalogue).tasks == tasks
+
+
+def test_without_a_model_only_names_and_cues_tell(shop: Dataset) -> None:
+    catalogue = prepare(shop, fake_encode)
+    assert [read(text, catalogue).task for text in ("milk", "cheddar", "surprise me", "my weekly shop")] == [
+        "Category",
+        "Query",
+        "Discover",
+        "JustForYou",
+    ]
