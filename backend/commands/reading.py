@@ -19,7 +19,7 @@ from backend.instructions.catalogue import prepare
 from backend.instructions.demand import DemandReader, fit_demand
 from backend.instructions.measure import Share, combined, confusion, heard_confusion
 from backend.instructions.tasks import task_classes
-from backend.instructions.trained import trained_tasks
+from backend.instructions.trained import reader_of, trained_tasks
 from backend.settings import Settings
 from backend.workspace import Workspace
 
@@ -47,11 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stored = workspace.stage("grounding").arrays("names")["vectors"].astype(np.float32)
         tasks = _named(args.tasks) if args.tasks else trained_tasks(workspace)
         catalogue = prepare(dataset, encoders.shared_text_encoder().known_vectors, stored, tasks)
-        if args.tasks or args.wordings or not workspace.has("model"):
+        reader = None if args.tasks or args.wordings else reader_of(workspace, catalogue)
+        if reader is None:
             fitted = fit_demand(tasks, catalogue, catalogue.encode, Settings().seed, args.wordings)
-        else:
-            fitted = workspace.stage("model").arrays("demand")
-        reader = DemandReader(fitted, tasks, catalogue)
+            reader = DemandReader(fitted, tasks, catalogue)
     except SigmascopeError as error:
         show(sys.stderr, f"error: {error}")
         return 1

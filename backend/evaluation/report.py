@@ -10,9 +10,9 @@ A section is what stands between `<!-- results:NAME -->` and `<!-- /results:NAME
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -249,7 +249,9 @@ def fill(text: str, results: Path = RESULTS, demo: Path = DEMO) -> str:
 
 def main() -> None:
     """Fill README.md (or the file named on the command line) in place."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "README.md"
+    parser = argparse.ArgumentParser(prog="python -m backend.evaluation.report", description="Fill the result tables of a file.")
+    parser.add_argument("file", nargs="?", type=Path, default=ROOT / "README.md", help="default: README.md")
+    path: Path = parser.parse_args().file
     path.write_text(fill(path.read_text("utf-8")), "utf-8")
 
 

@@ -36,7 +36,7 @@ from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.jd_prompts import Piece, first_wording, item_prompt, title_prompt
 from backend.instructions.reading import Reading, read
 from backend.instructions.templates import sanitise
-from backend.instructions.trained import asks_of, trained_tasks
+from backend.instructions.trained import reader_of, trained_tasks
 from backend.model.full_sid import FullSidModel
 from backend.model.item_words import safe
 from backend.model.jd_examples import ask
@@ -250,6 +250,7 @@ def load_jd_generator(workspace: Workspace, dataset: Dataset | None = None) -> J
     dataset = dataset or open_dataset(workspace)
     trained = load_jd(workspace, dataset)
     names = workspace.fresh_stage("grounding").arrays("names")["vectors"].astype(np.float32)
-    catalogue = prepare(dataset, shared_text_encoder().encode, names, trained_tasks(workspace))
-    catalogue.asks = asks_of(workspace, catalogue)
+    catalogue = prepare(dataset, shared_text_encoder().known_vectors, names, trained_tasks(workspace))
+    reader = reader_of(workspace, catalogue)
+    catalogue.asks = reader.of if reader else None
     return JdGenerator(trained.model, trained.settings, dataset, catalogue)

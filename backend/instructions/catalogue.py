@@ -25,7 +25,7 @@ from backend.instructions.words import Word, stems, words
 Encode = Callable[[list[str]], np.ndarray]  # texts → one vector each. Shape: (n, dim)
 Asks = Callable[[str], Mapping[str, float]]  # a text → probability of each task
 TASKS = ("JustForYou", "Category", "Query", "Discover")  # tasks that reading tells apart unless it is told of more
-PLACEHOLDER = "groceries"  # stands for any name when two wordings are compared
+PLACEHOLDER = "groceries"  # stands for any name where wordings are compared
 SHARED = 3  # training wordings that share a word which says nothing of its own
 
 

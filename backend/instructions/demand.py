@@ -180,10 +180,12 @@ class DemandReader:
 
     def of(self, text: str) -> dict[str, float]:
         """Probability of each task for one text."""
-        if text != self._last[0]:  # reading asks several times about the same text
+        last, told = self._last  # reading asks several times about the same text
+        if text != last:
             found = self.read([text], self.catalogue.encode([text]))[0]
-            self._last = text, dict(zip(self.tasks, found.tolist(), strict=True))
-        return self._last[1]
+            told = dict(zip(self.tasks, found.tolist(), strict=True))
+            self._last = text, told
+        return told
 
     def _by_meaning(self, vectors: np.ndarray, masked: Sequence[str], marks: np.ndarray) -> np.ndarray:
         """The kernel's opinion. Shape: (n, tasks)"""

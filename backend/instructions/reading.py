@@ -27,7 +27,7 @@ from backend.instructions.prices import cut_out
 from backend.instructions.templates import sanitise, wordings
 from backend.instructions.words import Word, words
 
-FREE = ("JustForYou", "Discover", "Longtail", "Deals", "Replenish")  # tasks that need no name, occasion or price
+FREE = ("Discover", "Longtail", "Deals", "Replenish")  # tasks that need no name, occasion or price, beside the next basket
 SURE = 0.5  # probability above which a task is asked for
 CLEAR = 0.8  # … and said clearly
 
@@ -177,7 +177,7 @@ def read(text: str, catalogue: Catalogue) -> Reading:
     )
 
 
-def _free_task(text: str, catalogue: Catalogue, priced: bool = False) -> str:
+def _free_task(text: str, catalogue: Catalogue, priced: bool) -> str:
     """Which task a text that names nothing asks for, its prices and exclusions left out; what is vague asks for the next basket.
 
     Args:
@@ -188,7 +188,7 @@ def _free_task(text: str, catalogue: Catalogue, priced: bool = False) -> str:
         return "Budget" if budget else "JustForYou"
     told = catalogue.asks(text) if catalogue.asks else {}
     task = next((task for task in FREE if told.get(task, 0.0) > (CLEAR if budget else SURE)), "JustForYou")
-    if task == "JustForYou" and CUES.search(text) and (not catalogue.asks or not budget):
+    if task == "JustForYou" and CUES.search(text) and not budget:
         task = "Discover"
     return "Budget" if budget and task in ("JustForYou", "Deals") else task
 

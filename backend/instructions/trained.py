@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.data.schema import Dataset
 from backend.errors import RequestError
-from backend.instructions.catalogue import Asks, Catalogue, prepare
+from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.demand import DemandReader
 from backend.instructions.facts import Facts
 from backend.instructions.index import ItemIndex
@@ -28,15 +28,15 @@ def trained_tasks(workspace: Workspace) -> tuple[str, ...]:
     return tuple(settings.get("train", {}).get("tasks") or default)
 
 
-def asks_of(workspace: Workspace, catalogue: Catalogue) -> Asks | None:
-    """What tells a text's task, as the workspace's model hears it; None where there is no model of the first recipe.
+def reader_of(workspace: Workspace, catalogue: Catalogue) -> DemandReader | None:
+    """The reader of demands of the workspace's model; None where there is no model of the first recipe.
 
     Raises:
         WorkspaceError: the model was trained by an older version, or is damaged.
     """
     if not workspace.has("model"):
         return None
-    return DemandReader(workspace.stage("model").arrays("demand"), trained_tasks(workspace), catalogue).of
+    return DemandReader(workspace.stage("model").arrays("demand"), trained_tasks(workspace), catalogue)
 
 
 def further_examples(workspace: Workspace) -> list[str]:

@@ -14,10 +14,10 @@ Writes `assets/results/redraw.json`, which the README and the Evidence page show
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,4 +144,6 @@ def main(target: Path = TARGET) -> None:
 
 
 if __name__ == "__main__":
-    main(*[Path(given) for given in sys.argv[1:2]])
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.redraw", description="Time what a moved slider redraws.")
+    parser.add_argument("file", nargs="?", type=Path, default=TARGET, help="where the figures are written")
+    main(parser.parse_args().file)
