@@ -8,6 +8,11 @@ import pytest
 
 from backend.commands import reading
 from backend.commands.reading import main
+from backend.data.schema import Dataset
+from backend.grounding.encoders import shared_text_encoder
+from backend.instructions.catalogue import prepare
+from backend.instructions.trained import reader_of
+from backend.workspace import Workspace
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"no toml = = 1", b"other = 1"])
@@ -65,3 +70,16 @@ def test_what_a_model_hears_is_told_apart_from_what_the_page_reads(trained: Path
 def test_too_few_wordings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--wordings", "0"]) == 1
     assert capsys.readouterr().err.startswith("error: --wordings 0 is too few")
+
+
+def test_a_workspaces_reader_is_its_models_own(
+    built: Path, trained: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = prepare(tiny_dataset, shared_text_encoder().known_vectors)
+    assert reader_of(Workspace.open(str(built)), catalogue) is None, "no model yet"
+    reader = reader_of(Workspace.open(str(trained)), catalogue)
+    assert reader is not None
+    assert sum(reader.of("surprise me with something new").values()) == pytest.approx(1.0, abs=1e-5)
+    monkeypatch.setattr(reading, "fit_demand", lambda *_: pytest.fail("nothing is fitted anew"))
+    monkeypatch.setattr(reading, "confusion", lambda *_: {"Query": {"Query": 1}})
+    assert main(["--workspace", str(trained)]) == 0
