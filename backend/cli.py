@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from backend.arguments import parser
+from backend.commands.arguments import parser
 from backend.errors import Cancelled, SigmascopeError
 from backend.progress import CancelToken
 

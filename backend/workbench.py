@@ -20,16 +20,16 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from backend import evidence, explain, health, opening, scores
-from backend.answers import Comparison, Recommendation
 from backend.data import schema as s
 from backend.errors import SigmascopeError, WorkspaceError
-from backend.jd_bench import JdBench
+from backend.inspection import evidence, explain, health, opening, scores
+from backend.inspection.answers import Comparison, Recommendation
+from backend.inspection.jd import JdBench
+from backend.inspection.judge import JudgeBench
+from backend.inspection.lookup import Basket, Lookup, Shopper
+from backend.inspection.sgrec import SgrecBench
 from backend.judge.availability import why_missing
-from backend.judge_bench import JudgeBench
-from backend.lookup import Basket, Lookup, Shopper
 from backend.settings import FusionSettings
-from backend.sgrec_bench import SgrecBench
 from backend.tokenization.prefixes import parse_prefix, prefix_name
 from backend.workspace import DEMO, Workspace
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:  # these load torch; a page must not wait for them
     from backend.generation.generator import Generator
     from backend.generation.request import Request
     from backend.generation.trace import Trace
+    from backend.inspection.sids import Sids
+    from backend.inspection.soft_parts import SoftParts
+    from backend.inspection.space import LatentSpace
     from backend.progress import CancelToken, Report
-    from backend.sids import Sids
-    from backend.soft_parts import SoftParts
-    from backend.space import LatentSpace
 
 __all__ = ["Basket", "Comparison", "Recommendation", "Shopper", "Workbench"]
 OnStep = Callable[[str, dict], None]
@@ -183,7 +183,7 @@ class Workbench:
         Raises:
             WorkspaceError: a stage is missing or damaged.
         """
-        from backend import lab
+        from backend.inspection import lab
 
         with self._lab_lock:
             if not self._labs:
@@ -200,7 +200,7 @@ class Workbench:
         Raises:
             WorkspaceError: the model cannot be loaded, or the disk is full.
         """
-        from backend import lab
+        from backend.inspection import lab
 
         lab.prepare(self.workspace, self.generator(), self.fusion(), households, report, cancel)
         with self._lab_lock:
@@ -258,10 +258,10 @@ class Workbench:
 
     @property
     def space(self) -> LatentSpace:
-        """The latent spaces (see `backend.space`)."""
+        """The latent spaces (see `backend.inspection.space`)."""
         if self._space is None:
-            from backend.space import LatentSpace
-            from backend.vectors import Vectors
+            from backend.inspection.space import LatentSpace
+            from backend.inspection.vectors import Vectors
 
             vectors = Vectors(self.workspace, lambda: self.dataset, self.generator, lambda: self.ready)
             self._space = LatentSpace(vectors, lambda: self.dataset, lambda user: self.lookup.people.user_row(user))
@@ -295,14 +295,14 @@ class Workbench:
         """
         if self._sids is None:
             opening.import_heavy()
-            from backend.sids import Sids
+            from backend.inspection.sids import Sids
 
             self._sids = Sids(self.workspace, self.dataset.items, self.dataset.events, self.lookup.people.item_row)
         return self._sids
 
     def soft_parts(self, item_id: str) -> SoftParts:
         """What an item's soft token is made of (see `soft_parts`)."""
-        from backend.soft_parts import soft_parts
+        from backend.inspection.soft_parts import soft_parts
 
         generator = self.generator()
         return soft_parts(generator.model, self.sids.row(item_id), generator.runner.soft)

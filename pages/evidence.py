@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from backend import evidence as ev
-from backend import figures_evidence, figures_profiles
-from backend.evidence import Evaluation, Evidence
-from backend.published import beside, published_table
+from backend.figures import evidence as figures_evidence
+from backend.figures import profiles as figures_profiles
+from backend.inspection import evidence as ev
+from backend.inspection.evidence import Evaluation, Evidence
+from backend.inspection.published import beside, published_table
 from pages.components import bound, proof, proof_speed, state
 from pages.components.navigation import QUESTIONS
 from pages.components.style import header

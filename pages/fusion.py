@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backend import fusion_figures
+from backend.figures import fusion as fusion_figures
 from backend.workbench import Workbench
 from pages.components import (
     fusion_controls,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backend import colouring
 from backend.generation.request import Request
+from backend.inspection import colouring
+from backend.inspection.vectors import SPACES
 from backend.serving.jobs import jobs
-from backend.vectors import SPACES
 from backend.workbench import Workbench
 from pages.components import job, space_report, space_tables, state
 from pages.components import space_controls as controls

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backend import figures, health
 from backend.errors import WorkspaceError
+from backend.figures import generation as figures
+from backend.inspection import health
 from pages.components import state
 from pages.components.navigation import QUESTIONS, RECOMMEND
 from pages.components.overview_cards import cards, doors, pipeline, quality_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backend import figures
+from backend.figures import style
 from backend.generation.request import Request
 from backend.workbench import Recommendation, Workbench
 from pages.components import ask, chips, compare, form, jd_view, sgrec_view, shopper, state
@@ -37,7 +37,7 @@ def footer(bench: Workbench, asked: Request, result: Recommendation, params: dic
     with st.container(horizontal=True, vertical_alignment="center"):
         order = ("reading", "prompt", "prefixes", "subsets", "fusion", "total")
         times = [f"{name} {duration(result.timings_ms[name] / 1000)}" for name in order if name in result.timings_ms]
-        st.html(chips.tags([*times, f"σ {figures.three(result.trace.sigma)}"]), width="content")
+        st.html(chips.tags([*times, f"σ {style.three(result.trace.sigma)}"]), width="content")
         st.download_button("Trace", lambda: result.trace.to_json(bench.dataset.items), "trace.json", "application/json",
                            icon=":material/download:", on_click="ignore", key="trace")  # fmt: skip
         with st.popover("Link", icon=":material/link:"):
@@ -93,7 +93,7 @@ with state.guard():
     steps = Steps(answering)
     result = answer(answering, asked, steps, version)
     ask.understood(understood, result.reading)
-    colours = figures.department_colours(bench.departments())
+    colours = style.department_colours(bench.departments())
     present = [name for name in colours if name in set(result.items["department"])]
     legend.html(chips.legend(present, colours))
     steps.finish(result)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.arguments import parser
+from backend.commands.arguments import parser
 from backend.evaluation.report import SECTIONS, fill
 from backend.settings import load_preset
 from backend.workspace import DEMO

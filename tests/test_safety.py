@@ -35,7 +35,6 @@ GROUND = {
     "workspace",
     "disk",
     "frames",
-    "turns",
     "storage",
     "memory",
     "precision",

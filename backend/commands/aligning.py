@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from backend.bars import bars, show, table, write_json
+from backend.commands.bars import bars, show, table, write_json
 from backend.commands.options import changes_of, settings_of
 from backend.errors import RequestError
 from backend.progress import CancelToken

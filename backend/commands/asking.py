@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from backend.bars import cell, show, table, write_json
+from backend.commands.bars import cell, show, table, write_json
 from backend.commands.options import check_arm
 from backend.errors import RequestError
 from backend.progress import CancelToken

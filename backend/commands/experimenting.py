@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from backend.arguments import EXPERIMENTS
-from backend.bars import bars, jsonable, show, table, write_json
+from backend.commands.arguments import EXPERIMENTS
+from backend.commands.bars import bars, jsonable, show, table, write_json
 from backend.commands.options import changes_of, check_limit
 from backend.errors import RequestError, WorkspaceError
 from backend.progress import CancelToken, Report

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from backend.bars import short, show, table, write_json
+from backend.commands.bars import short, show, table, write_json
 from backend.progress import CancelToken
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from backend.bars import bars, show, write_json
 from backend.commands.aligning import align
+from backend.commands.bars import bars, show, write_json
 from backend.commands.looking import stage_table
 from backend.commands.options import LATER, settings_of
 from backend.errors import RequestError
@@ -73,7 +73,7 @@ def _train_jd(args: argparse.Namespace, out: TextIO, cancel: CancelToken, worksp
 
 def _made(args: argparse.Namespace, out: TextIO, stages: Sequence[str], following: str) -> None:
     """Say what was made: the stages as `info` shows them."""
-    from backend.health import inspect
+    from backend.inspection.health import inspect
     from backend.workspace import Workspace
 
     found = {name: stage for name, stage in inspect(Workspace.open(args.workspace)).stages.items() if name in stages}

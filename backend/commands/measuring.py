@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from backend.bars import bars, cell, short, show, table, write_json
+from backend.commands.bars import bars, cell, short, show, table, write_json
 from backend.commands.options import LATER, check_arm, check_limit
 from backend.errors import RequestError
 from backend.progress import CancelToken

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.bars import bars, table
+from backend.commands.bars import bars, table
 from backend.commands.options import changes_of
 from backend.errors import RequestError
 from backend.progress import CancelToken

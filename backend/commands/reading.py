@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.bars import show, table
+from backend.commands.bars import show, table
 from backend.data.store import open_dataset
 from backend.errors import RequestError, SigmascopeError
 from backend.grounding import encoders

@@ -32,13 +32,13 @@ from backend.generation.runner import PromptState, Runner
 from backend.generation.shopper import Shopper, Shoppers
 from backend.generation.subset import best_of_each, cosines, without_items
 from backend.generation.trace import Trace
+from backend.generation.turns import Turns
 from backend.instructions.reading import Reading, read
 from backend.model.loading import load_model
 from backend.model.prompt import Tokens
 from backend.model.sigma import SigmaModel
 from backend.settings import FusionSettings
 from backend.tokenization.prefixes import prefix_name
-from backend.turns import Turns
 from backend.workspace import Workspace
 
 OnStep = Callable[[str, dict], None]

@@ -31,6 +31,7 @@ from backend.generation.repeats import mixed
 from backend.generation.request import Request
 from backend.generation.searched import BEAMS, Ended, beams_of, searched
 from backend.generation.shopper import Shoppers
+from backend.generation.turns import Turns
 from backend.grounding.encoders import shared_text_encoder
 from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.jd_prompts import Piece, first_wording, item_prompt, title_prompt
@@ -44,7 +45,6 @@ from backend.model.jd_loading import load_jd
 from backend.settings import JdSettings
 from backend.tokenization.prefixes import prefix_name
 from backend.tokenization.trie import NodeMask
-from backend.turns import Turns
 from backend.workspace import Workspace
 
 ONE_TASK = "this recipe predicts the next item from the history; of the instruction it takes the filters alone"

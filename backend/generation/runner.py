@@ -23,12 +23,12 @@ from backend.data.record import Record
 from backend.generation.logits import asked, first_code, item_logits, log_softmax
 from backend.generation.readings import known_as_heard, with_other_readings
 from backend.generation.shopper import Shopper
+from backend.generation.turns import Turns
 from backend.model.batch import Known
 from backend.model.examples import profile_line
 from backend.model.priors import RecordBatch
 from backend.model.prompt import QUERY, SID, SPECIAL, Tokens
 from backend.model.sigma import SigmaModel
-from backend.turns import Turns
 
 _PROMPTS_KEPT = 8
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from backend.figures import OTHER
+from backend.figures.style import OTHER
 from backend.frames import records
 from pages.components.text import esc
 

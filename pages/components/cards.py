@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from backend.figures import OTHER
+from backend.figures.style import OTHER
 from pages.components import chips
 from pages.components.text import esc, md, money, three
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from backend.figures import OTHER
+from backend.figures.style import OTHER
 from pages.components.text import esc
 
 ICONS = {  # a word of the department's name → Material symbol; the first that occurs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backend import figures
+from backend.figures import style
 from backend.generation.request import Request
 from backend.workbench import Comparison, Recommendation, Workbench
 from pages.components import chips
@@ -44,7 +44,7 @@ def section(bench: Workbench, asked: Request, result: Recommendation, version: s
             other, names = asked.model_copy(update={"fusion": fusion}), _order("with APF", "without APF", not asked.fusion.apf)
         second = _other(bench, other, version)
         pair = Comparison.of(result, second)
-        colours = figures.department_colours(bench.departments())
+        colours = style.department_colours(bench.departments())
         facts = [f"{pair.overlap:.0%} in both lists", _spread(names[0], result), _spread(names[1], second)]
         st.html(chips.tags(facts))
         if len(pair.moves):

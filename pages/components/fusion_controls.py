@@ -12,7 +12,7 @@ from pages.components.fusion_form import LARGEST, SHORT, key, write
 from pages.components.text import three
 
 if TYPE_CHECKING:
-    from backend.lab import FusionLab
+    from backend.inspection.lab import FusionLab
 LABELS = {
     "prefix_weight": "prefix weight", "item_weight": "item weight", "tau": "τ", "sigma_domain": "σ over", "strength": "σ strength",
     "repeat_weight": "repeat", "repeat_hidden": "repeat where hidden", "popularity_weight": "popularity", "value_weight": "value",

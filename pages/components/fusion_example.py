@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from backend import figures
-from backend.fusion_figures import NAMES, name_of, signed
+from backend.figures import style
+from backend.figures.fusion import NAMES, name_of, signed
 from backend.workbench import Workbench
 from pages.components import chips, inspector
 from pages.components.aligned import aligned
@@ -17,7 +17,7 @@ from pages.components.fusion_form import ORDERS
 from pages.components.text import esc, three
 
 if TYPE_CHECKING:
-    from backend.lab import FusionLab, Scores, Why
+    from backend.inspection.lab import FusionLab, Scores, Why
 MOST = 50  # examples that can be chosen from
 TERMS = {"prefix": "prefix φ", "cosine": "cosine", "repeat": "repeat", "popularity": "popularity", "rivals": "rivals in the prefix",
          "value": "value", "judge": "judge", "diversity": "diversity"}  # fmt: skip
@@ -48,7 +48,7 @@ def section(bench: Workbench, lab: FusionLab, now: Scores, before: Scores) -> No
             st.session_state["lab-example"] = next((q for q in names if str(q) == chosen), next(iter(names)))
             question = int(st.selectbox("Example", list(names), key="lab-example", format_func=lambda q: names[q][:90], width=460,
                                         on_change=_choose, args=("lab-example", "lab-chosen")) or 0)  # fmt: skip
-        from backend.lab import why
+        from backend.inspection.lab import why
 
         told = why(lab, question, before, now)
         _draw(bench, told, now.setting.top)
@@ -60,7 +60,7 @@ def _choose(widget: str, kept: str) -> None:
 
 
 def _ranked(lab: FusionLab, now: Scores, before: Scores, part: str, order: str) -> np.ndarray:
-    from backend.lab import moved
+    from backend.inspection.lab import moved
 
     own = lab.parts[part]
     if order == "changed most":
@@ -80,7 +80,7 @@ def _draw(bench: Workbench, told: Why, n: int) -> None:
     marks = [f"{name_of(name, n)} {three(b)} {signed(b - a)}" for name, (a, b) in shown if np.isfinite(a) and np.isfinite(b)]
     about = f"Household {told.user_id} · “{told.instruction}” · {len(told.targets)} targets; ✓ = one of them"
     st.html(f'<div class="sg-small">{esc(about)}</div>{chips.tags(marks)}')
-    st.html(aligned(items, "reference", "now", figures.department_colours(bench.departments())))
+    st.html(aligned(items, "reference", "now", style.department_colours(bench.departments())))
     moved = items[items["left"].fillna(0) != items["right"].fillna(0)].reset_index(drop=True)
     if moved.empty:
         st.html('<div class="sg-small">Nothing moved in this list.</div>')

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from backend.figures.fusion import NAMES, name_of, signed
 from backend.frames import records
-from backend.fusion_figures import NAMES, name_of, signed
 from pages.components.text import esc, three
 
 

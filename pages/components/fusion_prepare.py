@@ -12,7 +12,7 @@ from backend.workbench import Workbench
 from pages.components import job
 
 if TYPE_CHECKING:  # the lab loads numba
-    from backend.lab import FusionLab
+    from backend.inspection.lab import FusionLab
 SIZES = (100, 300, 1000, 3000)
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from backend.figures.fusion import name_of, signed
 from backend.frames import records
-from backend.fusion_figures import name_of, signed
 from backend.settings import LabSettings
 from backend.workbench import Workbench
 from pages.components.fusion_form import SHORT
 from pages.components.text import esc, three
 
 if TYPE_CHECKING:
-    from backend.lab import FusionLab
+    from backend.inspection.lab import FusionLab
 SHOWN = ("ndcg", "hr", "value", "diversity", "novelty")
 
 

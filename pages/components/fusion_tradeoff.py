@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from backend import fusion_figures
-from backend.fusion_figures import NAMES, name_of
+from backend.figures import fusion as fusion_figures
+from backend.figures.fusion import NAMES, name_of
 from backend.serving.jobs import jobs
 from backend.settings import LabSettings
 from backend.workbench import Workbench
@@ -19,7 +19,7 @@ from pages.components.fusion_form import MEAN, VIEW, write
 from pages.components.text import three
 
 if TYPE_CHECKING:
-    from backend.lab import FusionLab, Scores
+    from backend.inspection.lab import FusionLab, Scores
 TRAIL = 80  # settings that are remembered
 KNOBS = ("prefix_weight", "item_weight", "tau", "strength", "repeat_weight", "repeat_hidden", "popularity_weight", "value_weight",
          "judge_weight", "diversity")  # fmt: skip
@@ -143,7 +143,7 @@ def _search(lab: FusionLab, setting: LabSettings, parts: list[str], movable: lis
         key = f"fusion-search-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
         def work(report: Any, cancel: Any) -> Any:
-            from backend.lab import optimise
+            from backend.inspection.lab import optimise
 
             return optimise(lab, setting, pairs, knobs, trials, report=report, cancel=cancel)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backend import figures
+from backend.figures import generation as figures
 from backend.workbench import Workbench
 from pages.components import chips, item_links
 from pages.components.text import count, esc, money

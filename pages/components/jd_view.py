@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from backend import figures, figures_jd
+from backend.figures import jd as figures_jd
+from backend.figures import style
 from backend.frames import records
 from backend.workbench import Comparison, Workbench
 from pages.components import chips, form, inspector, jd_titles, recipe
@@ -18,7 +19,7 @@ from pages.components.text import duration, esc, md, money, three
 
 if TYPE_CHECKING:
     from backend.generation.request import Request
-    from backend.jd_bench import JdAnswer
+    from backend.inspection.jd import JdAnswer
 
 CHART = {"displayModeBar": False}
 _FAULT = '<span class="sg-tag bad" title="no item of the catalogue has this semantic ID">✗ no such item</span>'
@@ -43,7 +44,7 @@ def answer(bench: Workbench, asked: Request) -> JdAnswer:
 
 def section(bench: Workbench, found: JdAnswer) -> None:
     """Draw the list and how it came about."""
-    colours = figures.department_colours(bench.departments())
+    colours = style.department_colours(bench.departments())
     trace = found.jd
     for note in found.notes[:-1]:
         st.html(f'<div class="sg-tag warn" style="white-space:normal">{esc(note)}</div>')
@@ -87,7 +88,7 @@ def beside(bench: Workbench, asked: Request, found: JdAnswer) -> None:
             pair = Comparison.of(recipe.first(bench, asked), found)
         st.html(chips.tags([f"{pair.overlap:.0%} in both lists"]))
         if len(pair.moves):
-            st.html(aligned(pair.moves, SIGMA, JD, figures.department_colours(bench.departments())))
+            st.html(aligned(pair.moves, SIGMA, JD, style.department_colours(bench.departments())))
 
 
 def _titles(bench: Workbench, beams: pd.DataFrame) -> dict[str, str]:
@@ -97,7 +98,7 @@ def _titles(bench: Workbench, beams: pd.DataFrame) -> dict[str, str]:
 
 def _card(item: Mapping[str, Any], colours: Mapping[str, str], add: Any) -> bool:
     """A card like those of the first recipe; its scores are those of this one."""
-    rank, colour = int(item["rank"]), colours.get(str(item["department"]), figures.OTHER)
+    rank, colour = int(item["rank"]), colours.get(str(item["department"]), style.OTHER)
     row = st.container(key=f"card-jd-{rank}", horizontal=True, vertical_alignment="top", gap="small", wrap=False)
     row.html(f'<div class="sg-rank" style="background:{esc(colour)}">{rank}</div>', width="content")
     with row.container(gap=None):

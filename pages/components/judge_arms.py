@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from backend import figures_judge
-from backend.judge_bench import Arms
+from backend.figures import judge as figures_judge
+from backend.inspection.judge import Arms
 from backend.workbench import Workbench
 from pages.components import bound, judge_parts, proof
 from pages.components.text import md

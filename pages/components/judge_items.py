@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from backend import figures
+from backend.figures import style
 from backend.frames import records
 from backend.generation.request import Request
-from backend.judge_bench import ASPECTS
+from backend.inspection.judge import ASPECTS
 from backend.workbench import Comparison, Recommendation, Workbench
 from pages.components import chips, inspector, judge_parts, proof
 from pages.components.aligned import aligned
@@ -47,10 +47,10 @@ def candidates(bench: Workbench, asked: Request) -> None:
                 rows.sort(key=lambda row: -np.nan_to_num(opinion.score[row[0]]))
             quality(bench)
         to_recommend(asked, bench)
-    colours = figures.department_colours(bench.departments())
+    colours = style.department_colours(bench.departments())
     with right:
         for row, item in rows:
-            colour = colours.get(str(item["department"]), figures.OTHER)
+            colour = colours.get(str(item["department"]), style.OTHER)
             line = st.container(
                 key=f"card-judge-{item['rank']}", horizontal=True, vertical_alignment="top", gap="small", wrap=False
             )
@@ -140,7 +140,7 @@ def before_after(bench: Workbench, asked: Request) -> None:
     )
     if len(pair.moves):
         st.html(
-            aligned(pair.moves, "Before: the model as trained", f"After: {arm}", figures.department_colours(bench.departments()))
+            aligned(pair.moves, "Before: the model as trained", f"After: {arm}", style.department_colours(bench.departments()))
         )
     to_recommend(asked, bench)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from backend import figures_judge
+from backend.figures import judge as figures_judge
 from backend.generation.request import Request
-from backend.judge_bench import ASPECTS, LEVELS, MEANING, Opinion, VotedWeights
+from backend.inspection.judge import ASPECTS, LEVELS, MEANING, Opinion, VotedWeights
 from backend.workbench import Recommendation, Workbench
 from pages.components import bound, chips
 from pages.components.text import esc, md, money, three

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from backend import figures_judge
+from backend.figures import judge as figures_judge
 from backend.frames import records
 from backend.serving.jobs import jobs
 from backend.workbench import Workbench

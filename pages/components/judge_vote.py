@@ -11,7 +11,7 @@ import streamlit as st
 from backend.errors import SigmascopeError
 from backend.frames import records
 from backend.generation.request import Request
-from backend.judge_bench import Ballot
+from backend.inspection.judge import Ballot
 from backend.workbench import Workbench
 from pages.components import inspector, judge_parts, judge_votes, state
 from pages.components.text import esc, md

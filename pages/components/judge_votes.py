@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from backend.errors import SigmascopeError
-from backend.judge_bench import LEAST, VotedWeights
+from backend.inspection.judge import LEAST, VotedWeights
 from backend.serving.jobs import jobs
 from backend.workbench import Workbench
 from pages.components import job, judge_parts, proof, state

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.frames import records
-from backend.health import Info, StageInfo
+from backend.inspection.health import Info, StageInfo
 from backend.settings import FusionSettings
 from backend.workbench import Workbench
 from pages.components import address, chips, form

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from backend.evidence import Origin
 from backend.frames import records
+from backend.inspection.evidence import Origin
 from pages.components import chips
 from pages.components.text import esc, md, three
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from backend import figures_speed as figures
-from backend.evidence import Evidence, Rows
+from backend.figures import speed as figures
 from backend.frames import records
+from backend.inspection.evidence import Evidence, Rows
 from pages.components import proof
 
 TITLES = {"latency": "Latency of a recommendation, by step", "startup": "From nothing to the first recommendation",

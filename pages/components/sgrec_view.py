@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from backend import figures
+from backend.figures import style
 from backend.workbench import Comparison, Recommendation, Workbench
 from pages.components import chips, recipe
 from pages.components.aligned import aligned
@@ -66,5 +66,5 @@ def beside(bench: Workbench, asked: Request, found: Recommendation, arm: str) ->
         spent = [float(side.items["price"].mean()) if len(side.items) else 0.0 for side in (pair.left, pair.right)]
         st.html(chips.tags([f"{pair.overlap:.0%} in both lists", f"mean price ${spent[0]:.2f} → ${spent[1]:.2f}"]))
         if len(pair.moves):
-            st.html(aligned(pair.moves, SIGMA, f"{SGREC}, {arm}", figures.department_colours(bench.departments())))
+            st.html(aligned(pair.moves, SIGMA, f"{SGREC}, {arm}", style.department_colours(bench.departments())))
         st.caption("The judge took part in the training; for this list it is asked only where its weight is drawn under Fusion.")

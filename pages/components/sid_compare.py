@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from backend import figures_sid
+from backend.figures import sids as figures_sid
 from backend.frames import records
 from backend.serving.jobs import jobs
 from backend.settings import TokenSettings

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from backend import figures_sid
 from backend.errors import SigmascopeError
+from backend.figures import sids as figures_sid
 from backend.frames import records
 from backend.workbench import Workbench
 from pages.components import chips, inspector, sid_state, state

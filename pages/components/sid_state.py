@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from backend import figures_sid
 from backend.errors import RequestError
+from backend.figures import sids as figures_sid
 from backend.workbench import Workbench
 from pages.components import address
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from backend import figures, figures_sid
+from backend.figures import sids as figures_sid
+from backend.figures import style
 from backend.workbench import Workbench
 from pages.components import chips, sid_state
 from pages.components.text import esc, three
@@ -49,7 +50,7 @@ def draw(bench: Workbench) -> None:
     hits = sids.hits(*str(sid_state.get("task")).split(".", 1)) if sids.measured() else None
     if hits is not None:
         frame = frame.join(hits)
-    colour, colours = str(sid_state.get("colour")), figures.department_colours(bench.departments())
+    colour, colours = str(sid_state.get("colour")), style.department_colours(bench.departments())
     _way_back(tree.lineage(node), frame)
     figure = figures_sid.tree(frame, str(sid_state.get("kind")), str(sid_state.get("size")), colour, colours, selected=node)
     place = f"sid-tree-{sid_state.get('kind')}-{node}"  # a new key a drawn node: the last click must not linger

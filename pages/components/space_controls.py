@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from backend.grounding.atlas import AtlasSettings
-from backend.vectors import MAX_TEXT, SPACES
+from backend.inspection.vectors import MAX_TEXT, SPACES
 from backend.workbench import Workbench
 from pages.components import space_state as state
 from pages.components.text import labels, md

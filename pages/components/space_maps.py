@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from backend import colouring, figures_map
 from backend.errors import RequestError
-from backend.figures_map import Marks
-from backend.vectors import SPACES
+from backend.figures import maps as figures_map
+from backend.figures.maps import Marks
+from backend.inspection import colouring
+from backend.inspection.vectors import SPACES
 from backend.workbench import Workbench
 from pages.components import chips
 from pages.components import space_state as state

@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from backend import figures_map
+from backend.figures import maps as figures_map
+from backend.inspection.vectors import SPACES
 from backend.serving.jobs import jobs
-from backend.vectors import SPACES
 from backend.workbench import Workbench
 from pages.components import job
 from pages.components.text import count, esc, three

@@ -8,7 +8,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from backend.grounding.atlas import AtlasSettings
-from backend.vectors import MAX_TEXT, SPACES
+from backend.inspection.vectors import MAX_TEXT, SPACES
 from backend.workbench import Workbench
 from pages.components import address
 

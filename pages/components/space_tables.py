@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from backend import figures
+from backend.figures import style
 from backend.frames import records
-from backend.vectors import SPACES
+from backend.inspection.vectors import SPACES
 from backend.workbench import Workbench
 from pages.components import address, chips, form, inspector, space_saved
 from pages.components import space_state as state
 from pages.components.navigation import RECOMMEND
 from pages.components.text import count, esc, md, money, three
 
-BARS = {"text": "#56B4E9", "id": "#E69F00", "grounded": figures.ACCENT, "fused": "#009E73"}
+BARS = {"text": "#56B4E9", "id": "#E69F00", "grounded": style.ACCENT, "fused": "#009E73"}
 
 
 def neighbours(bench: Workbench, row: int, left: str, right: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from backend import figures
+from backend.figures import generation as figures
+from backend.figures import style
 from backend.frames import records
 from backend.generation.trace import Trace
 from backend.workbench import Recommendation, Workbench
@@ -26,7 +27,7 @@ class Steps:
     """Three columns with a header each; grey while waiting, pulsing while it is their turn, lit when done."""
 
     def __init__(self, bench: Workbench) -> None:
-        self.bench, self.colours = bench, figures.department_colours(bench.departments())
+        self.bench, self.colours = bench, style.department_colours(bench.departments())
         self.names, self.rows, self.subsets = pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
         self.drawn: set[str] = set()
         with st.container(key="steps"):

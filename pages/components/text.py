@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from backend.figures import three
+from backend.figures.style import three
 
 __all__ = ["count", "duration", "esc", "labels", "md", "money", "pick", "three"]
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.bars import jsonable
 from backend.bench import framed
+from backend.commands.bars import jsonable
 from backend.disk import replacing
 from tests.browser.plots import settled
 from tests.browser.server import ROOT, chromium, serve

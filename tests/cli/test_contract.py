@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from backend.arguments import BENCHES
 from backend.bench import decode
 from backend.bench.decode import Plan
 from backend.cli import main
+from backend.commands.arguments import BENCHES
 from tests.cli.conftest import Run
 
 COMMANDS = ("build", "train", "evaluate", "recommend", "info", "bench", "experiment")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend import evidence
+from backend.inspection import evidence
 from backend.workspace import DEMO
 from tests.cli.conftest import Run
 

@@ -11,9 +11,9 @@ import pytest
 from backend.errors import RequestError
 from backend.evaluation.report_recipes import lines as drawn
 from backend.experiments.policies import lines_of, policy_tables
-from backend.health import inspect
+from backend.inspection.health import inspect
+from backend.inspection.judge_arms import every_arms
 from backend.judge.aspects import ASPECTS
-from backend.judge_arms import every_arms
 from backend.settings import PolicySettings
 from backend.workspace import Workspace
 from tests.cli.conftest import Run, run  # noqa: F401

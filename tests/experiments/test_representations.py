@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from backend import evidence
 from backend.cli import main
 from backend.errors import RequestError
 from backend.evaluation.report_recipes import representations as drawn
 from backend.experiments.representations import WRITTEN, chosen, settings_for
+from backend.inspection import evidence
 from backend.settings import load_preset
 
 SMALL = ["layers=2", "hidden=32", "heads=4", "history_items=6", "contexts=16", "batch=8"]

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from safetensors.numpy import save_file
 
+from backend.inspection.sids import Sids
 from backend.settings import TokenSettings
-from backend.sids import Sids
 from backend.tokenization.quantizers import rq_kmeans
 from tests.pages.fake import FakeWorkbench
 
@@ -54,7 +54,7 @@ def write_codes(bench: FakeWorkbench, counts: bool = True, soft: bool = True) ->
 
 def fake_parts(item_id: str) -> object:
     """An invented composition."""
-    from backend.soft_parts import SoftParts
+    from backend.inspection.soft_parts import SoftParts
 
     shares = pd.DataFrame({"part": ["behaviour", "text", "MLP"], "share": [0.3, 0.6, 0.1]})
     ablations = pd.DataFrame(

@@ -18,9 +18,9 @@ from backend import workbench  # noqa: E402
 from backend.data import schema as s  # noqa: E402
 from backend.grounding.atlas import AtlasSettings, stratified  # noqa: E402
 from backend.grounding.neighbours import normalised  # noqa: E402
+from backend.inspection.space import LatentSpace  # noqa: E402
+from backend.inspection.vectors import SPACES  # noqa: E402
 from backend.progress import CancelToken, Report, silent  # noqa: E402
-from backend.space import LatentSpace  # noqa: E402
-from backend.vectors import SPACES  # noqa: E402
 from tests.pages.fake import FakeWorkbench  # noqa: E402
 from tests.pages.fake_space import _COLUMNS, _DIM, FakeVectors  # noqa: E402
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from backend.grounding.atlas import AtlasSettings
 from backend.grounding.neighbours import normalised
+from backend.inspection.space import LatentSpace
+from backend.inspection.vectors import SPACES, Vectors, kept_prefixes
 from backend.progress import CancelToken, Report, silent
-from backend.space import LatentSpace
-from backend.vectors import SPACES, Vectors, kept_prefixes
 from backend.workbench import Recommendation
 from tests.pages.fake import FakeWorkbench
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend import evidence
-from backend.evidence import Origin
+from backend.inspection import evidence
+from backend.inspection.evidence import Origin
 from pages.components import proof
 from tests.pages.conftest import Opened, html_of
 from tests.test_evidence import folder as folder  # the same invented files

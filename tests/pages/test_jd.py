@@ -11,7 +11,7 @@ from backend.generation.constrained import Logits, NextCode, free_beam
 from backend.generation.jd import ONE_TASK, JdTrace, Translated
 from backend.generation.request import Request
 from backend.generation.searched import beams_of, searched
-from backend.jd_bench import JdAnswer
+from backend.inspection.jd import JdAnswer
 from backend.tokenization.representations import Representation, semantic
 from tests.pages.conftest import Opened, html_of
 from tests.pages.fake import FakeWorkbench

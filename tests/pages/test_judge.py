@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from backend.judge_arms import every_arms
-from backend.judge_bench import LEAST
+from backend.inspection.judge import LEAST
+from backend.inspection.judge_arms import every_arms
 from backend.serving.jobs import jobs
 from backend.storage import open_store
 from pages.components import state
@@ -68,11 +68,11 @@ def test_without_a_model_no_view_fails(opened: Opened, name: str) -> None:
 @pytest.fixture(autouse=True)
 def _no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The runs of the workspace alone, whatever was measured and shipped."""
-    monkeypatch.setattr("backend.judge_bench.every_arms", partial(every_arms, folder=tmp_path))
+    monkeypatch.setattr("backend.inspection.judge.every_arms", partial(every_arms, folder=tmp_path))
 
 
 def test_runs_of_result_files_need_no_workspace(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.judge_bench.every_arms", every_arms)  # with the shipped files
+    monkeypatch.setattr("backend.inspection.judge.every_arms", every_arms)  # with the shipped files
     app = opened("judge", without=("model", "evaluation"), view="Arms")
     assert "Arms minus their common start" in html_of(app)
     drawn = html_of(opened("judge", view="Cost"))

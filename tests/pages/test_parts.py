@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backend import explain, figures, health
 from backend.data.history import distinct
 from backend.errors import RequestError
+from backend.figures import generation as figures
+from backend.figures import style
 from backend.generation.request import Request
+from backend.inspection import explain, health
 from backend.settings import FusionSettings
 from pages.components import aligned, ask, chips, text
 from pages.components.link import from_params, to_params
@@ -71,14 +73,14 @@ def test_sid_chips() -> None:
 
 def test_colours_are_bound_to_the_order() -> None:
     names = [f"d{number}" for number in range(12)]
-    colours = figures.department_colours(names)
+    colours = style.department_colours(names)
     assert len(set(list(colours.values())[:8])) == 8
-    assert colours["d8"] == colours["d11"] == figures.OTHER
+    assert colours["d8"] == colours["d11"] == style.OTHER
 
 
 def test_the_themes_know_the_same_colours() -> None:
     themes = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
-    assert tuple(themes["light"]["chartCategoricalColors"]) == tuple(themes["dark"]["chartCategoricalColors"]) == figures.PALETTE
+    assert tuple(themes["light"]["chartCategoricalColors"]) == tuple(themes["dark"]["chartCategoricalColors"]) == style.PALETTE
 
 
 def test_the_steps_draw_the_same_rows(bench: FakeWorkbench) -> None:
@@ -86,7 +88,7 @@ def test_the_steps_draw_the_same_rows(bench: FakeWorkbench) -> None:
     rows = figures.prefix_rows(result.trace.prefixes)
     assert int(rows["kept"].sum()) == 20
     assert len(rows) == 26
-    colours = figures.department_colours(bench.departments())
+    colours = style.department_colours(bench.departments())
     tree = figures.prefix_tree(rows, bench.prefixes(), colours)
     items = bench.dataset.items
     strips = figures.strips(rows, result.trace.subsets, result.items, items["title"], items["department"], colours)
@@ -116,7 +118,7 @@ def test_figures_of_nothing(bench: FakeWorkbench) -> None:
 
 
 def test_hostile_titles_in_figures_and_lists(bench: FakeWorkbench) -> None:
-    assert "<" not in figures.short("<script>", 20)
+    assert "<" not in style.short("<script>", 20)
     moves = pd.DataFrame({"item_id": ["a"], "title": ["<script>"], "department": ["D"], "left": [1.0], "right": [2.0]})
     assert "<script" not in aligned.aligned(moves, "<b>", "right", {})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from backend import figures_sid
+from backend.figures import sids as figures_sid
 from backend.serving.jobs import jobs
 from backend.settings import TokenSettings
 from pages.components import sid_state, state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.sgrec_bench import SgrecBench
+from backend.inspection.sgrec import SgrecBench
 from backend.workbench import Workbench
 from backend.workspace import Stage, Workspace
 from pages.components.text import md

@@ -1,0 +1,1 @@
+"""What the workbench shows: each part of a workspace as plain data that a page can draw."""
