@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from backend.figures import colouring
 from backend.generation.request import Request
-from backend.inspection import colouring
 from backend.inspection.vectors import SPACES
 from backend.serving.jobs import jobs
 from backend.workbench import Workbench

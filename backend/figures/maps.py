@@ -17,9 +17,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.ndimage import gaussian_filter
 
+from backend.figures.colouring import Shade
 from backend.figures.style import ACCENT, OTHER, short, three
 from backend.frames import records
-from backend.inspection.colouring import Shade
 
 GRID = 65_535  # places are whole numbers up to this
 _CELLS = 96  # of the density, each way

@@ -16,9 +16,9 @@ from backend.inspection.answers import Recommendation
 from backend.workspace import Workspace, command_of
 
 if TYPE_CHECKING:  # loads torch
-    from backend.generation.generator import Generator
+    from backend.generation.generator import Generator, OnStep
     from backend.generation.request import Request
-    from backend.workbench import OnStep, Workbench
+    from backend.workbench import Workbench
 
 STAGE = "policy"
 START = "sft"  # the arm that is no training at all: the first recipe itself

@@ -25,7 +25,7 @@ from backend.progress import CancelToken, Progress, Report, silent
 from backend.workspace import fingerprint
 
 if TYPE_CHECKING:
-    from backend.workbench import Recommendation
+    from backend.inspection.answers import Recommendation
 
 _AT_ONCE = 20_000  # items whose neighbour lists are made while a page waits (about a second)
 _PATH = 80  # purchases of a shopper's path, the last ones

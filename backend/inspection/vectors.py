@@ -24,7 +24,7 @@ from backend.progress import CancelToken, Report, silent
 from backend.workspace import Workspace
 
 if TYPE_CHECKING:
-    from backend.workbench import Recommendation
+    from backend.inspection.answers import Recommendation
 
 MAX_TEXT = 300  # characters of a typed text
 _STAGE = {"text": "dataset", "id": "grounding", "grounded": "grounding", "fused": "model"}

@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from backend.errors import RequestError
+from backend.figures import colouring
 from backend.figures import maps as figures_map
 from backend.figures.maps import Marks
-from backend.inspection import colouring
 from backend.inspection.vectors import SPACES
 from backend.workbench import Workbench
 from pages.components import chips

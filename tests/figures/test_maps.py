@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backend.figures import colouring
 from backend.figures import maps as figures_map
 from backend.figures.maps import Canvas, Marks
 from backend.grounding.agreement import measure
 from backend.grounding.neighbours import Index, neighbour_lists, normalised
-from backend.inspection import colouring
 
 
 def drawn(n: int, titles: bool = True, **more: object) -> tuple[np.ndarray, dict]:

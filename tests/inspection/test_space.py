@@ -11,11 +11,11 @@ import pytest
 
 from backend.errors import RequestError
 from backend.evaluation import OURS
+from backend.figures import colouring
 from backend.figures.style import OTHER
 from backend.generation.request import Request
 from backend.grounding import atlas
 from backend.grounding.atlas import AtlasSettings
-from backend.inspection import colouring
 from backend.inspection.atlas_files import ship
 from backend.inspection.space import LatentSpace
 from backend.inspection.vectors import SPACES, Vectors
