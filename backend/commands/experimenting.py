@@ -19,6 +19,7 @@ from backend.settings import checked, merged
 
 _MEASURED = ("wordings", "cold-start", "representations", "judge-weight")  # experiments that are no table of variants
 _POLICIES = ("arms", "judged-share", "levers")  # tables of policies
+_ABREAST = 4  # tasks in one table
 
 
 def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> None:
@@ -52,7 +53,7 @@ def experiment(args: argparse.Namespace, out: TextIO, cancel: CancelToken) -> No
     if args.json:
         write_json(out, found)
     else:
-        show(out, policies.headline(found) if args.what in _POLICIES else _headline(found, args.what))
+        show(out, *([policies.headline(found)] if args.what in _POLICIES else _headlines(found, args.what)))
 
 
 def _run(args: argparse.Namespace, workspace: Any, folder: Path, seeds: list[int], cancel: CancelToken) -> dict[str, Any]:
@@ -161,14 +162,21 @@ def _command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _headline(found: Mapping[str, Any], what: str) -> Any:
-    """HR@10 of every system on every task."""
+def _headlines(found: Mapping[str, Any], what: str) -> list[Any]:
+    """HR@10 of every system on every task, a table for every few tasks: a terminal is narrow."""
     rows = [row for row in found["results"] if row["metric"] == "hr" and row["k"] == 10] or found["results"]
     tasks = list(dict.fromkeys((row["task"], row["view"]) for row in rows))
     cell = {(row["recommender"], row["task"], row["view"]): row for row in rows}
-    lines = []
-    for name in dict.fromkeys(row["recommender"] for row in rows):
-        own = [cell.get((name, *key)) for key in tasks]
-        lines.append([name, *(f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" if row else None for row in own)])
-    heads = {task + ("" if view == "all" else f", {view}"): "left" for task, view in tasks}
-    return table({"HR@10": "left", **heads}, lines, f"{what}, {found['split']} split, 95 % bootstrap intervals")
+    tables = []
+    for first in range(0, len(tasks), _ABREAST):
+        some = tasks[first : first + _ABREAST]
+        heads = {task + ("" if view == "all" else f", {view}"): "left" for task, view in some}
+        lines = []
+        for name in dict.fromkeys(row["recommender"] for row in rows):
+            own = [cell.get((name, *key)) for key in some]
+            if any(own):
+                cells = (f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" if row else None for row in own)
+                lines.append([name, *cells])
+        title = "" if first else f"{what}, {found['split']} split, 95 % bootstrap intervals"
+        tables.append(table({"HR@10": "left", **heads}, lines, title))
+    return tables
