@@ -35,9 +35,9 @@ class Trend:
         """The newest window that had ended by `day` (days since 1970); the oldest one, which is empty, where none had."""
         return int(np.clip(np.ceil((self.end - day) / _WEEK), 0, len(self.table) - 1))
 
-    def grown(self, more: int) -> Trend:
-        """With `more` items that nobody has bought yet."""
-        return Trend(self.end, np.pad(self.table, ((0, 0), (0, more))))
+    def grown(self, more: np.ndarray) -> Trend:
+        """With further items behind the known ones. Shape: more (weeks, m), as `table` counts."""
+        return Trend(self.end, np.concatenate([self.table, more], axis=1).astype(np.float32))
 
 
 def trend(train_events: pd.DataFrame, n_items: int) -> Trend:

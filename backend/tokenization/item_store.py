@@ -5,7 +5,7 @@
 - The trend (popularity of two weeks, by week) stands beside them: requests see the newest, training that of its time.
 - Names of type, category and department stand beside them as sentence vectors, each name once: an instruction may say them outright.
 - A new item joins with its vectors alone: `add` appends a row; without behaviour its ID part is zero, which Proj&Fuse
-  has seen in training (ID dropout).
+  has seen in training (ID dropout). Sales it has none, and none would bury it: it is taken to sell like what lies nearest to it (ours).
 - Semantic IDs stand beside the vectors, so that store, codebooks and model can be checked against each other.
 """
 
@@ -22,6 +22,7 @@ from backend.errors import WorkspaceError
 
 STATISTICS = ("log_popularity", "repeat_rate", "log_price")
 NAMED = (c.TYPE, c.CATEGORY, c.DEPARTMENT)  # the names an item goes by, beside its title
+_NEAREST = 10  # known items that a new one is taken to sell like
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class ItemStore:
 
     Shape:
         ids: (n, id_dim) unit norm or zero; text: (n, dim) unit norm; image: (n, image_dim) or None;
-        statistics: (n, 3) standardised, zero for cold items; sids: (n, levels) int64;
+        statistics: (n, 3) standardised, zero for items never bought; sids: (n, levels) int64;
         names: (m, sentence_dim) unit norm, of all names; name_of: (n, len(NAMED)) rows of names, -1 = none; trend.table: (weeks, n).
     """
 
@@ -65,13 +66,14 @@ class ItemStore:
     def add(
         self, text: np.ndarray, sids: np.ndarray, image: np.ndarray | None = None, name_of: np.ndarray | None = None
     ) -> ItemStore:
-        """A new store with cold items appended, known by their vectors alone.
+        """A new store with cold items appended, known by their vectors alone; statistics and trend are the mean of their nearest items'.
 
         Shape:
             text: (m, dim) grounded text vectors; sids: (m, levels); image: (m, image_dim) or None;
             name_of: (m, len(NAMED)) rows of the store's names, or None where they go by none of them.
         """
         m = len(text)
+        near = np.argsort(-(text @ self.text.T), axis=1, kind="stable")[:, :_NEAREST]  # (m, ≤ 10) rows of known items
         name_of = np.full((m, len(NAMED)), -1, np.int64) if name_of is None else name_of
         joined = None
         if self.image is not None:
@@ -80,11 +82,11 @@ class ItemStore:
             np.concatenate([self.ids, np.zeros((m, self.ids.shape[1]), np.float32)]),
             np.concatenate([self.text, text]).astype(np.float32),
             joined,
-            np.concatenate([self.statistics, np.zeros((m, self.statistics.shape[1]), np.float32)]),
+            np.concatenate([self.statistics, self.statistics[near].mean(1)]),
             np.concatenate([self.sids, sids]),
             self.names,
             np.concatenate([self.name_of, name_of]),
-            self.trend.grown(m),
+            self.trend.grown(self.trend.table[:, near].mean(2)),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,14 +93,24 @@ def test_a_new_item_joins_with_its_vectors_alone(image: bool) -> None:
     after = before.add(np.ones((2, 5), np.float32), np.array([[1, 1], [2, 3]]))
     assert (len(before), len(after)) == (4, 6)
     assert not after.ids[4:].any(), "no behaviour yet"
-    assert not after.statistics[4:].any()
     assert (after.text[4:] == 1).all()
     assert after.sids[4:].tolist() == [[1, 1], [2, 3]]
     assert (after.name_of[4:] == -1).all(), "goes by none of the names"
-    assert not after.trend.table[:, 4:].any(), "nobody has bought it yet"
     np.testing.assert_array_equal(after.trend.table[:, :4], before.trend.table)
     assert (after.image is None) is not image
     np.testing.assert_array_equal(after.ids[:4], before.ids)
+
+
+def test_a_new_item_is_taken_to_sell_like_its_ten_nearest() -> None:
+    known = store(n=30)
+    side = np.where(np.arange(30) < 10, 1.0, -1.0)  # ten items lie where the new one does, twenty on the other side
+    text = np.outer(side, np.eye(5)[0]).astype(np.float32)
+    statistics = np.random.default_rng(1).normal(size=(30, 3)).astype(np.float32)
+    known = replace(known, text=text, statistics=statistics)
+    after = known.add(np.eye(5, dtype=np.float32)[:1], np.array([[0, 0]]))
+    np.testing.assert_allclose(after.statistics[30], statistics[:10].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(after.trend.table[:, 30], known.trend.table[:, :10].mean(1), rtol=1e-5)
+    np.testing.assert_array_equal(after.statistics[:30], statistics)
 
 
 def test_parts_of_different_lengths_are_refused() -> None:
