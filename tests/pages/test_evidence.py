@@ -10,8 +10,8 @@ import pytest
 from backend.inspection import evidence
 from backend.inspection.evidence import Origin
 from pages.components import proof
+from tests.inspection.test_evidence import folder as folder  # the same invented files
 from tests.pages.conftest import Opened, html_of
-from tests.test_evidence import folder as folder  # the same invented files
 
 
 @pytest.fixture(autouse=True)
