@@ -33,8 +33,9 @@ class History:
         return len(self.items)
 
     def recent(self, size: int) -> History:
-        """The `size` most recent items."""
-        return History(self.items[-size:], self.counts[-size:], self.days[-size:])
+        """The `size` most recent items; none of them for 0."""
+        first = max(len(self.items) - size, 0)
+        return History(self.items[first:], self.counts[first:], self.days[first:])
 
     def salient(self, size: int) -> History:
         """The `size` items that say most about the next basket: bought often, bought lately; in the order of the history.
