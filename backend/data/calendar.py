@@ -6,7 +6,9 @@
   training events only, smoothed towards 1, and not a number below a minimum count: rare items must not look seasonal.
 - Only words that mean the span itself: two words over one span would get the same items ("allergy season" the Easter eggs).
 - A window that lies after the training period has no lift; its word can still be linked by meaning.
-- A *themed* item stands out in a window by lift and beyond chance: the one rule of grounding's knowledge view and of the labels.
+- A *themed* item stands out in a window by lift and beyond chance, and so does its product type: the one rule of grounding's
+  knowledge view and of the labels. A promotion moves sales from brand to brand, an occasion raises all of a kind; without the
+  type, the tissue that was on offer in October would belong to Halloween.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ MIN_SALES = 20  # training lines that an item needs
 MIN_INSIDE = 5  # of them inside the window
 SMOOTHING = 10.0  # lines at the usual rate that are added to every item
 LIFT = 1.5  # an item belongs to a window when it sells this many times its usual share in it …
-SURPRISE = 3.0  # … and the surplus is this many standard deviations: rare items look seasonal by chance
+TYPE_LIFT = 1.3  # … and all items of its type together this many times …
+SURPRISE = 3.0  # … and each surplus is this many standard deviations: rare items look seasonal by chance
 SEASONS = ("winter", "spring", "summer", "fall")
 
 # word, the public holiday's name in the `holidays` package, days that the window opens before it
@@ -121,24 +124,6 @@ def inside(days: np.ndarray, word: str) -> np.ndarray:
     return found
 
 
-def lift(dataset: Dataset, train_events: np.ndarray, window: Any) -> np.ndarray:
-    """How many times its usual share an item sells inside a window.
-
-    With n_i the training lines of item i, m_i those inside, p the share of all training lines inside and s the smoothing:
-    lift_i = (m_i + s·p) / ((n_i + s)·p).
-
-    Args:
-        dataset: the tables.
-        train_events: mask of the events that may be seen.
-        window: a row of `windows`, by attribute or by key.
-
-    Shape:
-        train_events: (n_events,) bool.
-        returns: (n_items,) float; NaN where an item has too few sales, or no training day lies in the window.
-    """
-    return lift_within(dataset, train_events, within(dataset, window))
-
-
 def within(dataset: Dataset, window: Any) -> np.ndarray:
     """Which events lie in a window of `windows`. Shape: (n_events,) bool."""
     first, last = (_field(window, name) for name in (START, END))
@@ -146,33 +131,65 @@ def within(dataset: Dataset, window: Any) -> np.ndarray:
     return (time >= np.datetime64(first)) & (time < np.datetime64(last + pd.Timedelta(days=1)))
 
 
-def lift_within(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """The same for any span of events: `span` says which lie in it. Shape: (n_events,) bool, twice → (n_items,) float."""
-    sold, sold_inside, share = _sales(dataset, train_events, span)
+def lift(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """How many times its usual share an item sells inside a span.
+
+    With n_i the training lines of item i, m_i those inside, p the share of all training lines inside and s the smoothing:
+    lift_i = (m_i + s·p) / ((n_i + s)·p).
+
+    Args:
+        dataset: the tables.
+        train_events: mask of the events that may be seen.
+        span: which events lie in it, as `within` tells.
+
+    Shape:
+        train_events, span: (n_events,) bool.
+        returns: (n_items,) float; NaN where an item has too few sales, or no training day lies in the span.
+    """
+    return _lift(*_sales(np.arange(dataset.n_items), dataset, train_events, span))
+
+
+def themed(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Items that stand out in a span and whose product type does (an item without a type stands for itself).
+
+    Standing out is a lift of at least `LIFT` (`TYPE_LIFT` for the type) and (lift - 1)·√(expected lines) ≥ `SURPRISE`, as if
+    sales were Poisson.
+
+    Shape:
+        train_events, span: (n_events,) bool; returns: (n_items,) bool, all False where the span lies outside training.
+    """
+    each = np.arange(dataset.n_items)
+    named = dataset.items[schema.TYPE].fillna("").astype(str)
+    kind, _ = pd.factorize(named.where(named != "", pd.Series(each, index=named.index).astype(str)))
+    own = _stands_out(_sales(each, dataset, train_events, span), LIFT)
+    return own & _stands_out(_sales(kind, dataset, train_events, span), TYPE_LIFT)[kind]
+
+
+def _stands_out(sales: tuple[np.ndarray, np.ndarray, float], least: float) -> np.ndarray:
+    ratio = np.nan_to_num(_lift(*sales))
+    sold, _, share = sales
+    return (ratio >= least) & ((ratio - 1.0) * np.sqrt(sold * share) >= SURPRISE)
+
+
+def _lift(sold: np.ndarray, sold_inside: np.ndarray, share: float) -> np.ndarray:
     if share == 0:
-        return np.full(dataset.n_items, np.nan)
+        return np.full(len(sold), np.nan)
     ratio = (sold_inside + SMOOTHING * share) / ((sold + SMOOTHING) * share)
     known = (sold >= MIN_SALES) & ((sold_inside >= MIN_INSIDE) | (ratio < 1))
     return np.where(known, ratio, np.nan)
 
 
-def themed(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Items that stand out in a span: lift ≥ `LIFT`, and (lift - 1)·√(expected lines) ≥ `SURPRISE`, as if sales were Poisson.
+def _sales(
+    group: np.ndarray, dataset: Dataset, train_events: np.ndarray, span: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Training lines of each group of items, those of them inside, and the share of all lines that is inside.
 
     Shape:
-        train_events, span: (n_events,) bool; returns: (n_items,) bool, all False where the span lies outside training.
+        group: (n_items,) int from 0; returns: (n_groups,) int, twice, and the share.
     """
-    ratio = np.nan_to_num(lift_within(dataset, train_events, span))
-    sold, _, share = _sales(dataset, train_events, span)
-    return (ratio >= LIFT) & ((ratio - 1.0) * np.sqrt(sold * share) >= SURPRISE)
-
-
-def _sales(dataset: Dataset, train_events: np.ndarray, span: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Training lines of each item, those of them inside, and the share of all lines that is inside."""
-    item = dataset.events[schema.EVENT_ITEM].to_numpy()
-    both = train_events & span
-    sold = np.bincount(item[train_events], minlength=dataset.n_items)  # (n_items,)
-    sold_inside = np.bincount(item[both], minlength=dataset.n_items)
+    of_line, both = group[dataset.events[schema.EVENT_ITEM].to_numpy()], train_events & span
+    n = int(group.max(initial=-1)) + 1
+    sold, sold_inside = np.bincount(of_line[train_events], minlength=n), np.bincount(of_line[both], minlength=n)
     return sold, sold_inside, float(both.sum() / max(train_events.sum(), 1))
 
 

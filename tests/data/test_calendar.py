@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,7 +53,7 @@ def test_lift_against_a_naive_recomputation(tiny_dataset: Dataset) -> None:
     mask = split(tiny_dataset, DataSettings(min_users=1)).train_events
     train = tiny_dataset.events[mask]
     for window in calendar.windows(2017).itertuples():
-        found = calendar.lift(tiny_dataset, mask, window)
+        found = calendar.lift(tiny_dataset, mask, calendar.within(tiny_dataset, window))
         end = window.end + pd.Timedelta(days=1)
         inside = train[(train[schema.TIME] >= window.start) & (train[schema.TIME] < end)]
         share = len(inside) / len(train)
@@ -68,17 +70,35 @@ def test_lift_against_a_naive_recomputation(tiny_dataset: Dataset) -> None:
 def test_pumpkins_belong_to_halloween(tiny_dataset: Dataset) -> None:
     mask = split(tiny_dataset, DataSettings(min_users=1)).train_events
     frame = calendar.windows(2017)
-    lift = calendar.lift(tiny_dataset, mask, frame[frame["word"] == "Halloween"].iloc[0])
+    span = calendar.within(tiny_dataset, frame[frame["word"] == "Halloween"].iloc[0])
+    lift = calendar.lift(tiny_dataset, mask, span)
     assert tiny_dataset.items[schema.TYPE].iloc[int(np.nanargmax(lift))] == SEASONAL
 
 
 def test_lift_sees_training_only(tiny_dataset: Dataset) -> None:
     none = np.zeros(len(tiny_dataset.events), dtype=bool)
     window = next(calendar.windows(2017).itertuples())
-    assert np.isnan(calendar.lift(tiny_dataset, none, window)).all()
+    assert np.isnan(calendar.lift(tiny_dataset, none, calendar.within(tiny_dataset, window))).all()
     mask = split(tiny_dataset, DataSettings(min_users=1)).train_events
     christmas = calendar.windows(2017).set_index("word").loc["Christmas"].to_dict()
-    assert np.isnan(calendar.lift(tiny_dataset, mask, christmas)).all()
+    assert np.isnan(calendar.lift(tiny_dataset, mask, calendar.within(tiny_dataset, christmas))).all()
+
+
+def test_a_promotion_within_a_type_is_no_theme(tiny_dataset: Dataset) -> None:
+    """Item 0 sells in the span alone and item 1 outside alone, at the same rate: together flat, apart seasonal."""
+    n, within = 200, 40
+    span = np.arange(n) < within
+    events = pd.concat([tiny_dataset.events.iloc[:1]] * n, ignore_index=True)
+    events[schema.EVENT_ITEM] = np.where(np.arange(n) % 2 == 0, 2, np.where(span, 0, 1))  # item 2 sells all the time
+    all_seen = np.ones(n, bool)
+
+    def found(*types: str) -> list[int]:
+        items = tiny_dataset.items.iloc[:3].assign(**{schema.TYPE: types})
+        return np.flatnonzero(calendar.themed(replace(tiny_dataset, items=items, events=events), all_seen, span)).tolist()
+
+    assert found("tissue", "tissue", "milk") == []
+    assert found("pumpkins", "tissue", "milk") == [0]
+    assert found("", "", "") == [0]  # without types, each for itself
 
 
 def test_the_real_year_finds_its_seasons(dataset: Dataset) -> None:
@@ -90,5 +110,5 @@ def test_the_real_year_finds_its_seasons(dataset: Dataset) -> None:
         ("Halloween", "Pumpkins, each"),
         ("Independence Day", "Novelty fireworks"),
     ):
-        lift = calendar.lift(dataset, mask, frame.loc[word])
+        lift = calendar.lift(dataset, mask, calendar.within(dataset, frame.loc[word]))
         assert lift[dataset.items.index[dataset.items[schema.TITLE] == item][0]] > 4

@@ -104,16 +104,21 @@ def themed_items(dataset: Dataset, word: str) -> set[int]:
         if window.word == word:
             inside |= (lines[c.TIME] >= window.start) & (lines[c.TIME] < window.end + pd.Timedelta(days=1))
     share = inside.mean()
-    pool = set()
-    for item in range(dataset.n_items):
-        own = lines[c.EVENT_ITEM] == item
-        n, m = int(own.sum()), int((own & inside).sum())
+
+    def stands_out(these: pd.Series, least: float) -> bool:
+        n, m = int(these.sum()), int((these & inside).sum())
         if not share or n < calendar.MIN_SALES or m < calendar.MIN_INSIDE:
-            continue
+            return False
         lift = (m + 10 * share) / ((n + 10) * share)
-        if lift >= 1.5 and (lift - 1) * (n * share) ** 0.5 >= 3:
-            pool.add(item)
-    return pool
+        return lift >= least and (lift - 1) * (n * share) ** 0.5 >= 3
+
+    kinds = dataset.items[c.TYPE]
+    of_line = lines[c.EVENT_ITEM].map(kinds)
+    return {
+        item
+        for item in range(dataset.n_items)
+        if stands_out(lines[c.EVENT_ITEM] == item, 1.5) and stands_out(of_line == kinds.iloc[item], 1.3)
+    }
 
 
 def test_season(offers: Dataset, facts: Facts) -> None:
