@@ -17,6 +17,7 @@ from backend.errors import RequestError
 from backend.instructions import facts as facts_module
 from backend.instructions.catalogue import Catalogue, prepare
 from backend.instructions.facts import Facts
+from backend.instructions.hearing import hear
 from backend.instructions.index import ItemIndex
 from backend.instructions.pools import Pools, gather
 from backend.instructions.tasks import registry, task_classes
@@ -38,7 +39,9 @@ def pools(offers: Dataset, facts: Facts, catalogue: Catalogue) -> Pools:  # noqa
     return Pools(gather(facts, EVERY), catalogue, offers)
 
 
-def test_a_pool_is_what_the_label_rule_allowed(offers: Dataset, facts: Facts, pools: Pools) -> None:  # noqa: F811
+def test_a_pool_is_what_the_label_rule_allowed(
+    offers: Dataset, facts: Facts, catalogue: Catalogue, pools: Pools  # noqa: F811
+) -> None:  # fmt: skip
     rng, found = np.random.default_rng(3), dict.fromkeys(("Category", "Query", "Longtail", "Season", "Holiday", "Budget"), 0)
     rules, unread = registry(offers, facts=facts), []
     for context in contexts(offers, 60):
@@ -49,16 +52,21 @@ def test_a_pool_is_what_the_label_rule_allowed(offers: Dataset, facts: Facts, po
             assert label.allowed is not None
             texts = [text for held_out in (False, True) for text in wordings(task, held_out) if fits(text, label.slots)]
             for text in rng.choice(texts, 3):
-                read = pools.of(fill(str(text), label.slots), [task])
+                asked = fill(str(text), label.slots)
+                read = pools.of(asked, [task])
                 if task in ("Category", "Query"):  # a wording may hold a word that happens to be a name of so small a shop
                     assert read[task][label.targets].all(), (text, label.slots)
                     found[task] += np.array_equal(read[task], label.allowed)
                 elif task in read:
-                    np.testing.assert_array_equal(read[task], label.allowed, err_msg=f"{text} {label.slots}")
+                    expected = label.allowed
+                    if hear(asked, catalogue).wanted:  # such a word narrows the other pools: "some snacks that don't go above $5"
+                        said = np.any(list(pools.of(asked, ["Category", "Query"]).values()), axis=0)
+                        expected = expected & said if (expected & said).any() else said
+                    np.testing.assert_array_equal(read[task], expected, err_msg=asked)
                     found[task] += 1
                 else:
                     unread.append(str(text))
-    assert min(found.values()) > 20, found
+    assert min(found.values()) > 15, found  # few baskets of the tiny shop lead up to an occasion
     assert len(unread) < 0.02 * sum(found.values()), unread
 
 
@@ -74,7 +82,7 @@ def test_the_households_own_pools_are_what_the_label_rules_allow(offers: Dataset
     records, rules, rng = Records(offers), registry(offers, facts=facts), np.random.default_rng(0)
     times = offers.events[c.TIME].to_numpy("datetime64[s]").astype(np.int64)
     found = dict.fromkeys(("Discover", "Replenish", "Deals"), 0)
-    for context in contexts(offers):
+    for context in contexts(offers, 60):
         start = facts.start(context)
         ages = (times[start] - times[start - len(context.history) : start]) / 86_400
         record = records.of(context.history, ages, basket_ordinals(ages), deals=records.deals_at(context.user, start))
