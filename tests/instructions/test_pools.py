@@ -82,7 +82,7 @@ def test_the_households_own_pools_are_what_the_label_rules_allow(offers: Dataset
     records, rules, rng = Records(offers), registry(offers, facts=facts), np.random.default_rng(0)
     times = offers.events[c.TIME].to_numpy("datetime64[s]").astype(np.int64)
     found = dict.fromkeys(("Discover", "Replenish", "Deals"), 0)
-    for context in contexts(offers, 60):
+    for context in contexts(offers):
         start = facts.start(context)
         ages = (times[start] - times[start - len(context.history) : start]) / 86_400
         record = records.of(context.history, ages, basket_ordinals(ages), deals=records.deals_at(context.user, start))
