@@ -40,7 +40,7 @@ def catalogue(shop: Dataset) -> Catalogue:
         ("help me choose milk", "Category", {"category": "Milk"}, NOTHING, []),
         ("cheddar, nothing I bought before", "Query", {"query": "cheddar"}, {"seen": "hide"}, []),
         ("organic gluten-free pizza", "Query", {"query": "pizza"}, NOTHING, ["organic", "gluten-free"]),
-        ("I need to restock milk for my hamster's party", "Query", {"query": "milk"}, NOTHING, ["hamster's", "party"]),
+        ("I need to restock cheddar for my hamster's party", "Query", {"query": "cheddar"}, NOTHING, ["hamster's", "party"]),
         ("pizza without cheddar", "Query", {"query": "pizza"}, {"exclude": ["cheddar"]}, []),
         ("we have no cheddar left at home", "Query", {"query": "cheddar"}, NOTHING, []),
         ("there's no cheddar in the house", "Query", {"query": "cheddar"}, NOTHING, []),
